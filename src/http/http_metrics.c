@@ -62,11 +62,14 @@ static const struct metric of_server[] = {
 	{"snug_rejected_no_memory", "snug_connections_rejected_total", "{reason=\"no_memory\"}",
 	 "counter", "Connections turned away: too many were open, or there was no memory for them."},
 	{"snug_memory_closed", "snug_connections_closed_total", "{reason=\"memory\"}", "counter",
-	 "Connections that the server closed: they held most when connection memory was short, or said "
-	 "nothing for --idle-timeout."},
+	 "Connections that the server closed: they held most when connection memory was short, said "
+	 "nothing for --idle-timeout, or an operator closed them."},
 	{"idle_kicks", "snug_connections_closed_total", "{reason=\"idle\"}", "counter",
-	 "Connections that the server closed: they held most when connection memory was short, or said "
-	 "nothing for --idle-timeout."},
+	 "Connections that the server closed: they held most when connection memory was short, said "
+	 "nothing for --idle-timeout, or an operator closed them."},
+	{"snug_killed", "snug_connections_closed_total", "{reason=\"operator\"}", "counter",
+	 "Connections that the server closed: they held most when connection memory was short, said "
+	 "nothing for --idle-timeout, or an operator closed them."},
 	{"snug_connection_memory_bytes", "snug_connection_memory_limit_bytes", "", "gauge",
 	 "What connections may hold, beside the memory limit."},
 	{"snug_log_dropped", "snug_log_dropped_total", "", "counter",

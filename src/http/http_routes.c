@@ -61,6 +61,12 @@ static const struct route routes[] = {
 	{"GET", "/api/schedules", ANSWER_JSON, false, "schedules", {{0}}},
 	{"GET", "/api/estimate", ANSWER_JSON, false, "estimate", {{"mode", FORM_VALUE}}},
 	{"GET", "/api/limit", ANSWER_JSON, false, "limit", {{0}}},
+	{"GET",
+	 "/api/clients",
+	 ANSWER_JSON,
+	 false,
+	 "clients",
+	 {{"client", FORM_VALUE}, {"user", FORM_NAMED}, {"idle", FORM_NAMED}, {"after", FORM_NAMED}}},
 	{"GET", "/api/map", ANSWER_MAP, false, "map", {{0}}},
 	{"POST",
 	 "/api/defrag",
@@ -82,6 +88,12 @@ static const struct route routes[] = {
 	 "schedule",
 	 {{"window", FORM_VALUE}, {"every", FORM_NAMED}, {"target", FORM_NAMED}}},
 	{"POST", "/api/cancel", ANSWER_JSON, false, "cancel", {{"schedule", FORM_VALUE}}},
+	{"POST",
+	 "/api/clients/kill",
+	 ANSWER_JSON,
+	 false,
+	 "clients kill",
+	 {{"client", FORM_VALUE}, {"user", FORM_NAMED}, {"idle", FORM_NAMED}}},
 	{"POST", "/api/check", ANSWER_JSON, false, "check", {{0}}},
 };
 
@@ -121,9 +133,10 @@ bool route_is_shared(const struct route *route) {
 		   route->parameters[0].form == FORM_NONE;
 }
 
-/* A map of 8,192 pages has 125 bytes for each, as text and as JSON. */
+/* A map of 8,192 pages has 125 bytes for each, as text and as JSON; a page of 1,024 clients some 400. */
 size_t route_need_bytes(const struct route *route) {
-	return route->kind == ANSWER_MAP ? (size_t)2560 << 10 : (size_t)256 << 10;
+	if (route->kind == ANSWER_MAP) return (size_t)2560 << 10;
+	return strcmp(route->words, "clients") == 0 ? (size_t)1024 << 10 : (size_t)256 << 10;
 }
 
 /* ------------------------------------------------------------------ words ------------------ */

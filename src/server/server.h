@@ -49,6 +49,7 @@
 
 struct connection;
 struct auth;
+struct clients;
 struct channel;
 struct errand;
 
@@ -63,6 +64,7 @@ struct connection_counts {
 	uint64_t buffer_bytes;  /* of connection memory that is in use now */
 	uint64_t memory_closed; /* because connection memory was short and they held most */
 	uint64_t idle_kicks;
+	uint64_t killed;       /* by an operator */
 	uint64_t yields;       /* turns that a connection gave away so that others get theirs */
 	uint64_t reads;        /* gets of other workers' keys that needed no request */
 	uint64_t requests_out; /* to other workers */
@@ -99,6 +101,7 @@ enum trouble_kind {
 	TROUBLE_TOO_MANY,   /* connections turned away */
 	TROUBLE_NOT_OPENED, /* likewise, for memory */
 	TROUBLE_CLOSED,     /* connections closed for memory */
+	TROUBLE_KILLED,     /* by an operator */
 	TROUBLE_COUNT
 };
 
@@ -133,9 +136,13 @@ struct server_worker {
 	 * after begin */
 	bool (*describe)(struct server_worker *worker, bool from_first, uint32_t most,
 					 struct text *out);
-	uint64_t slice_ns;       /* spent in slices since the turn began: visit_slices.c bounds it */
-	uint64_t slice_began_ns; /* the one under way */
-	snug_histogram turn_ns;  /* of turns to which bytes or answers came, upkeep left out */
+	/* connections_select, likewise */
+	bool (*clients)(struct server_worker *worker, bool from_first, uint32_t most,
+					struct clients *clients);
+	uint32_t connections_begun; /* comes round */
+	uint64_t slice_ns;          /* spent in slices since the turn began: visit_slices.c bounds it */
+	uint64_t slice_began_ns;    /* the one under way */
+	snug_histogram turn_ns;     /* of turns to which bytes or answers came, upkeep left out */
 	struct latency latency[LATENCY_KIND_COUNT]; /* of commands of its connections */
 	uint64_t troubled[TROUBLE_COUNT];           /* its counters when it last looked */
 	uint32_t watched_kinds; /* enum watch_kind, as of this turn: what somebody watches */

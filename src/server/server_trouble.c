@@ -29,6 +29,7 @@ static void count(struct server_worker *worker, uint64_t counted[TROUBLE_COUNT])
 	counted[TROUBLE_TOO_MANY] = connections->rejected - connections->rejected_memory;
 	counted[TROUBLE_NOT_OPENED] = connections->rejected_memory;
 	counted[TROUBLE_CLOSED] = connections->memory_closed;
+	counted[TROUBLE_KILLED] = connections->killed;
 }
 
 static void say(const struct server *server, enum trouble_kind kind, uint64_t figure, char *line) {
@@ -66,6 +67,9 @@ static void say(const struct server *server, enum trouble_kind kind, uint64_t fi
 		(void)snprintf(line, LINE_ROOM,
 					   "%llu connection%s closed that held most: connection memory of %s is short",
 					   number, s, number_size(settings->connection_memory_bytes).text);
+		break;
+	case TROUBLE_KILLED:
+		(void)snprintf(line, LINE_ROOM, "%llu connection%s closed by an operator", number, s);
 		break;
 	case TROUBLE_COUNT:
 		break;

@@ -552,6 +552,7 @@ snug_error server_worker_begin(struct server_worker *worker) {
 	upkeep_init(&turn->upkeep);
 	worker->turn = turn;
 	worker->describe = connections_describe;
+	worker->clients = connections_select;
 	uint64_t limit_bytes = settings->memory_bytes / worker->server->worker_count;
 	uint32_t sharers = takes_connections(worker) ? settings->accept_threads
 												 : worker->server->worker_count; /* unused */

@@ -58,7 +58,7 @@ ELSEWHERE = [
     (r"^systemctl ", "tests/packaging/smoke.sh"),  # which installs the unit; no systemd runs in a test
 ]
 
-WORDS = {"BYTES": "32m", "WORKER": "0", "HASH": "0", "N": "3", "HH:MM-HH:MM": "03:00-05:00", "TIME": "1h", "PERCENT": "5"}
+WORDS = {"BYTES": "32m", "WORKER": "0", "HASH": "0", "N": "3", "HH:MM-HH:MM": "03:00-05:00", "TIME": "1h", "PERCENT": "5", "WHICH": "idle 1h", "ID": "7"}
 
 
 class Failed(Exception):

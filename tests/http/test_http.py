@@ -110,6 +110,7 @@ def test_each_path_tells():
         workers = served.get("/api/map")["workers"]
         assert [w["worker"] for w in workers] == [0, 1] and workers[0]["stride_pages"] >= 1 and workers[0]["map"]["pages"]
         assert served.get("/api/limit")["limit_bytes"] == 32 << 20
+        assert served.get("/api/clients") == {"clients": 0}
         assert "<html" in served.get("/")
         assert served.ask("HEAD", "/healthz")[0] == 200
 
@@ -177,6 +178,10 @@ def test_wrong_use_is_refused_with_a_sentence():
             ("/api/emergency?bytes=999g", "POST", 400),
             ("/api/limit?bytes=1", "POST", 400),
             ("/api/cancel?schedule=77", "POST", 400),
+            ("/api/clients/kill", "GET", 405),
+            ("/api/clients/kill", "POST", 400),
+            ("/api/clients/kill?client=77", "POST", 400),
+            ("/api/clients/kill?idle=99999999999999999999", "POST", 400),
         ):
             got = served.ask(method, path, ACT)
             assert got[0] == status and json.loads(got[1])["error"], (path, method, got)

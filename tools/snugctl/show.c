@@ -56,7 +56,7 @@ static const char *group_word(const char *command) {
 	} known[] = {{"snug metrics", "worker"}, {"snug check", "worker"},
 				 {"snug map", "worker"},     {"snug schedules", "schedule"},
 				 {"snug report", "request"}, {"stats conns", "connection"},
-				 {"stats slabs", "pool"}};
+				 {"snug clients", "client"}, {"stats slabs", "pool"}};
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
 		if (strncmp(command, known[i].command, strlen(known[i].command)) == 0) return known[i].word;
 	return NULL;
@@ -127,7 +127,7 @@ void show_table(const char *command, const struct reply *reply) {
 	}
 }
 
-static void put_string(const char *text) {
+void show_json_string(const char *text) {
 	char part[JSON_PART_BYTES];
 	putchar('"');
 	for (size_t left = strlen(text), taken; left > 0; text += taken, left -= taken) {
@@ -137,20 +137,24 @@ static void put_string(const char *text) {
 	putchar('"');
 }
 
+void show_json_value(const char *text) {
+	if (is_number(text))
+		fputs(text, stdout);
+	else
+		show_json_string(text);
+}
+
 void show_json(const struct reply *reply) {
 	putchar('{');
 	for (size_t i = 0; i < reply->field_count; i++) {
 		if (i > 0) putchar(',');
-		put_string(reply->fields[i].name);
+		show_json_string(reply->fields[i].name);
 		putchar(':');
-		if (is_number(reply->fields[i].value))
-			fputs(reply->fields[i].value, stdout);
-		else
-			put_string(reply->fields[i].value);
+		show_json_value(reply->fields[i].value);
 	}
 	if (reply->error != NULL) {
 		fputs(reply->field_count > 0 ? ",\"error\":" : "\"error\":", stdout);
-		put_string(reply->error);
+		show_json_string(reply->error);
 	}
 	puts("}");
 }

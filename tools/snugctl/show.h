@@ -9,6 +9,9 @@
 void show_table(const char *command, const struct reply *reply);
 /* One object: numbers as numbers, all else as strings. */
 void show_json(const struct reply *reply);
+/* What it is made of. */
+void show_json_string(const char *text);
+void show_json_value(const char *text);
 
 /* {"workers":[{"worker":0,"stride_pages":1,"map":{..}},..]} */
 void show_map_json(const struct reply *reply);

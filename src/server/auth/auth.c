@@ -51,8 +51,9 @@ struct auth {
 	pthread_mutex_t pointer_mutex;
 	struct users *users;
 	struct crypt_library crypt;
-	uint64_t refused; /* that the log was not told of */
-	uint64_t told_ns; /* when it was last told; 0: never */
+	struct auth_names names; /* has a mutex of its own */
+	uint64_t refused;        /* that the log was not told of */
+	uint64_t told_ns;        /* when it was last told; 0: never */
 };
 
 static bool is_ending(const struct auth *auth) {
@@ -89,6 +90,10 @@ uint8_t auth_certified(struct auth *auth, const char *name, size_t name_bytes) {
 	return rights;
 }
 
+struct auth_names *auth_user_names(struct auth *auth) {
+	return &auth->names;
+}
+
 static uint8_t recognise(struct auth *auth, const struct auth_request *request) {
 	pthread_mutex_lock(&auth->users_mutex);
 	uint8_t rights = users_recognise(auth->users, request->bytes, request->name_bytes,
@@ -102,8 +107,11 @@ static bool is_wanted(const struct auth *auth, const struct auth_request *reques
 	return !is_ending(auth) && !atomic_load_explicit(&request->is_forgotten, memory_order_relaxed);
 }
 
-static void finish(struct auth_request *request, uint8_t rights) {
+/* His name goes with the rest of what he said. */
+static void finish(struct auth *auth, struct auth_request *request, uint8_t rights) {
 	request->rights = rights;
+	request->user =
+		rights == 0 ? 0 : auth_names_number(&auth->names, request->bytes, request->name_bytes);
 	explicit_bzero(request->bytes, sizeof request->bytes);
 	atomic_store_explicit(&request->is_done, true, memory_order_release);
 }
@@ -130,7 +138,7 @@ void auth_ask(struct auth *auth, struct auth_request *request) {
 	atomic_store_explicit(&request->is_done, false, memory_order_relaxed);
 	pthread_mutex_lock(&auth->queue_mutex);
 	if (is_ending(auth))
-		finish(request, 0);
+		finish(auth, request, 0);
 	else
 		enqueue(&auth->asked, request);
 	pthread_cond_signal(&auth->is_asked);
@@ -166,7 +174,7 @@ static void look(struct auth *auth, struct auth_request *request) {
 	SNUG_ASSERT(request->name_bytes + request->password_bytes <= AUTH_BYTES_MAX);
 	uint8_t rights = is_wanted(auth, request) ? recognise(auth, request) : 0;
 	if (rights != 0 || !is_wanted(auth, request))
-		finish(request, rights);
+		finish(auth, request, rights);
 	else
 		enqueue_unknown(auth, request);
 }
@@ -176,7 +184,7 @@ static void reckon(struct auth *auth, struct auth_request *request) {
 	if (is_wanted(auth, request))
 		rights = auth_check(auth, request->bytes, request->name_bytes,
 							request->bytes + request->name_bytes, request->password_bytes);
-	finish(request, rights);
+	finish(auth, request, rights);
 }
 
 static void run(void *context) {
@@ -215,6 +223,7 @@ bool auth_create(const char *path, const snug_log *log, struct auth **out, struc
 	pthread_mutex_init(&auth->users_mutex, NULL);
 	pthread_mutex_init(&auth->pointer_mutex, NULL);
 	pthread_cond_init(&auth->is_asked, NULL);
+	auth_names_init(&auth->names);
 	auth->users = users_read(path, &auth->crypt, why);
 	bool has_begun = auth->users != NULL && os_thread_start(&auth->thread, run, auth);
 	if (auth->users != NULL && !has_begun) text_print(why, "no thread that checks passwords");
@@ -225,6 +234,7 @@ bool auth_create(const char *path, const snug_log *log, struct auth **out, struc
 	}
 	users_destroy(auth->users);
 	crypt_library_unload(&auth->crypt);
+	auth_names_deinit(&auth->names);
 	free(auth);
 	return false;
 }
@@ -269,6 +279,7 @@ void auth_destroy(struct auth *auth) {
 	SNUG_ASSERT(auth->asked.first == NULL && auth->unknown_count == 0);
 	users_destroy(auth->users);
 	crypt_library_unload(&auth->crypt);
+	auth_names_deinit(&auth->names);
 	pthread_cond_destroy(&auth->is_asked);
 	pthread_mutex_destroy(&auth->users_mutex);
 	pthread_mutex_destroy(&auth->pointer_mutex);

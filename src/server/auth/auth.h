@@ -1,6 +1,7 @@
 /* server/auth/auth.h: who a client is, and what he may do. The door of this room:
  *
  *     auth.c                 the desk: the users, and a thread that checks passwords
+ *     auth_names.h, .c       names of users as numbers
  *     users.h, .c            the file of users, read into a table
  *     digest.h, .c           secrets as digests that can be compared
  *     crypt_library.h, .c    hashes of passwords, by libcrypt, which is loaded when it is needed
@@ -24,6 +25,7 @@
 #ifndef SNUG_SERVER_AUTH_H
 #define SNUG_SERVER_AUTH_H
 
+#include "server/auth/auth_names.h"
 #include "server/auth/users.h"
 
 #include <snug/log.h>
@@ -49,6 +51,7 @@ struct auth_request {
 	char bytes[AUTH_BYTES_MAX]; /* the name, then the password; wiped by the desk */
 	_Atomic bool is_forgotten;  /* atomic: the asker sets it, auth_forget */
 	uint8_t rights;             /* once it is done; 0: refused */
+	uint16_t user;              /* likewise: his number, auth_names.h */
 	_Atomic bool is_done;       /* atomic: the desk sets it last */
 };
 
@@ -65,6 +68,9 @@ uint32_t auth_user_count(struct auth *auth);
 /* What a user may do who has proved his name by a certificate; 0: there is no such user. Waits for no
  * check of a password. Any thread. */
 uint8_t auth_certified(struct auth *auth, const char *name, size_t name_bytes);
+
+/* Names of users who were let in. */
+struct auth_names *auth_user_names(struct auth *auth);
 
 /* Puts it into the queue. Any thread. */
 void auth_ask(struct auth *auth, struct auth_request *request);

@@ -28,7 +28,7 @@
  *     connection_record    who owns a record
  *     connection_outbox    requests to the owners of keys
  *     connection_marks     dirty, blocked, held, closing; and the end: connection_reap
- *     connection_describe  `stats conns`
+ *     connection_describe  `stats conns`, `snug clients`
  *
  * A connection that has much to send, or for which there is no record, is blocked: it parses
  * nothing and is not received from. So its memory is bounded: OUTPUT_BYTES_MAX and an answer, its
@@ -49,6 +49,7 @@
 #include "os/threads.h"
 #include "server/buffers/buffers.h"
 #include "server/errand/errand.h"
+#include "server/errand/errand_clients.h"
 #include "server/io/io.h"
 #include "server/process/listeners.h"
 #include "server/protocol/protocol.h"
@@ -156,6 +157,7 @@ struct connection {
 	uint32_t last_active_s;
 	uint32_t turn_number; /* whose share that is: */
 	uint32_t turn_keys;
+	uint32_t begun_s; /* by the same clock as last_active_s */
 	/* when a send began, or has gone; or, while none is under way, when bytes came */
 	uint64_t progress_ns;
 	uint8_t input_state; /* enum connection_input_state */
@@ -173,11 +175,13 @@ struct connection {
 	bool is_answered; /* something was sent to it */
 	bool is_known;    /* has asked again after that, with nothing under way: it takes its answers */
 	struct admission admission;
-	bool line_end_is_bad; /* INPUT_FILL: something else than line_end_bytes of "\r\n" came */
-	bool has_failed;      /* what it sent was no command at all */
-	uint8_t close_reason; /* enum close_reason */
-	uint16_t away;        /* requests, at most RECORDS_MAX */
-	uint64_t lists;       /* of keys, that have ended */
+	bool line_end_is_bad;   /* INPUT_FILL: something else than line_end_bytes of "\r\n" came */
+	bool has_failed;        /* what it sent was no command at all */
+	uint8_t close_reason;   /* enum close_reason */
+	uint8_t line_end_bytes; /* INPUT_FILL: of "\r\n", that came */
+	uint16_t away;          /* requests, at most RECORDS_MAX */
+	uint16_t user;          /* auth_user_number */
+	uint64_t lists;         /* of keys, that have ended; see connection_commands_so_far */
 	/* connection_list(): an error was said in place of what was left of it; 0: of none */
 	uint64_t failed_list;
 	uint64_t refused_list; /* the same, but the error waits in a text for those before it */
@@ -187,9 +191,9 @@ struct connection {
 	uint32_t input_at; /* where it begins; before it lies what has been taken */
 	uint32_t input_bytes;
 	uint32_t input_room;
-	uint32_t line_end_bytes; /* INPUT_FILL: of "\r\n", that came */
+	uint32_t singles; /* commands that were no list; comes round */
 	struct record *sink;
-	uint32_t number;       /* of all that this worker has had; comes round */
+	uint32_t number;       /* of all that this worker has had, from 1 on; comes round */
 	uint32_t records;      /* that belong to it */
 	uint32_t blocks;       /* of output */
 	uint32_t output_bytes; /* queued, leased values not counted */
@@ -205,6 +209,16 @@ _Static_assert(sizeof(struct connection) <= CONNECTION_BYTES, "a connection is a
 /* The list of keys that is being carried out; 0: none is. */
 static inline uint64_t connection_list(const struct connection *connection) {
 	return connection->is_listing ? connection->lists + 1 : 0;
+}
+
+/* One more of what is no list. Lists only need numbers that none of them has had before, so theirs
+ * keep what is too much for the other counter. */
+static inline void connection_count_single(struct connection *connection) {
+	if (__builtin_expect(++connection->singles == 0, false)) connection->lists += UINT64_C(1) << 32;
+}
+
+static inline uint64_t connection_commands_so_far(const struct connection *connection) {
+	return connection->lists + connection->singles;
 }
 
 /* ------------------------------------------------------------------ a worker's turn -------- */
@@ -277,6 +291,11 @@ static inline bool connection_is_away(const struct connection *connection, uint6
  * connection_input.c's input_right. */
 static inline enum cell_right connection_right(bool ends_what_was_begun) {
 	return ends_what_was_begun ? CELLS_RESERVED : CELLS_SHARED;
+}
+
+static inline uint64_t connection_id(const struct connection *connection) {
+	const struct server_worker *worker = connection->worker;
+	return client_id(connection->number, worker->index, worker->server->worker_count);
 }
 
 /* Of the worker's connection memory. */
@@ -457,6 +476,11 @@ static inline void errand_wait(struct turn *turn, struct record *record) {
  * are more. Connections may come and go in between: each that stays is told of once. */
 bool connections_describe(struct server_worker *worker, bool from_first, uint32_t most,
 						  struct text *out);
+
+/* The same of `snug clients`: tells of those that are meant, or closes them, and notes what came of
+ * it. */
+bool connections_select(struct server_worker *worker, bool from_first, uint32_t most,
+						struct clients *clients);
 
 /* What anybody watches at this moment: who has been told OK misses nothing that comes after it. */
 static inline uint32_t connection_watched_kinds(const struct connection *connection) {

@@ -385,6 +385,8 @@ static bool say_errand(struct record *record) {
 	bool has_more = record->errand->has_part && !text.failed;
 	bool is_over = record->errand->is_login &&
 				   admission_answer(&connection->admission, record->errand->rights);
+	if (record->errand->is_login) connection->user = record->errand->user;
+	is_over |= record->errand->ends_asker;
 	if (!has_more) {
 		record->errand->destroy(record->errand);
 		record->errand = NULL;

@@ -328,7 +328,11 @@ static uint32_t room_for_commands(struct connection *connection) {
 /* Keys of a list are found together, and cost less than a command each; the word behind their
  * answers is no command of its own. */
 static void count_command(struct connection *connection, const struct command *command) {
-	uint32_t cost = !command->is_listed ? TURN_KEYS : command->ends_list ? 0 : 1;
+	uint32_t cost = command->ends_list ? 0 : 1;
+	if (!command->is_listed) {
+		cost = TURN_KEYS;
+		connection_count_single(connection);
+	}
 	connection->turn_keys -= cost < connection->turn_keys ? cost : connection->turn_keys;
 }
 

@@ -1,5 +1,5 @@
-/* server/connection/connection_describe.c: what `stats conns` tells: each worker's listeners, then
- * its connections, in memcached's words.
+/* server/connection/connection_describe.c: what is told of connections: `stats conns`, each worker's
+ * listeners, then its connections, in memcached's words; and `snug clients`.
  *
  *     STAT 14:addr tcp:127.0.0.1:48568            the peer's address; of a listener its own
  *     STAT 14:listen_addr tcp:127.0.0.1:11211     ours, not of a listener
@@ -11,6 +11,7 @@
  * chooses the path of its own unix socket: what of it could end a line, or is no plain text, is a
  * question mark. */
 #include "os/threads.h"
+#include "server/auth/auth.h"
 #include "server/connection/connection.h"
 
 #include "base/text.h"
@@ -63,15 +64,19 @@ static void print_address(struct text *out, const union address *address, sockle
 }
 
 /* `ask`: getpeername or getsockname. What has gone already has no address. */
-static void say_address(struct text *out, int fd, const char *name,
-						int (*ask)(int, struct sockaddr *, socklen_t *)) {
+static void put_address(struct text *out, int fd, int (*ask)(int, struct sockaddr *, socklen_t *)) {
 	union address address = {0};
 	socklen_t length = sizeof address;
-	text_print(out, "STAT %d:%s ", fd, name);
 	if (ask(fd, &address.any, &length) == 0)
 		print_address(out, &address, length < sizeof address ? length : sizeof address);
 	else
 		text_print(out, "<closed>");
+}
+
+static void say_address(struct text *out, int fd, const char *name,
+						int (*ask)(int, struct sockaddr *, socklen_t *)) {
+	text_print(out, "STAT %d:%s ", fd, name);
+	put_address(out, fd, ask);
 	text_append(out, "\r\n", 2);
 }
 
@@ -153,4 +158,149 @@ bool connections_describe(struct server_worker *worker, bool from_first, uint32_
 		worker->described = worker->described->next;
 	}
 	return worker->described != NULL;
+}
+
+/* ------------------------------------------------------------------ some of them ----------- */
+
+/* Bytes of values that it has pinned: on their way out, in answers that wait, or in. What is away
+ * is its owner's to look at. */
+static uint64_t lease_bytes(const struct connection *connection) {
+	uint64_t bytes = connection->sink != NULL ? connection->sink->request.operation.value_bytes : 0;
+	for (const struct out *out = connection->first_out; out != NULL; out = out->next)
+		if (out->is_lease)
+			bytes +=
+				((const struct record *)(const void *)out)->request.operation.lease.value_bytes;
+	for (const struct record *at = connection->first_answer; at != NULL; at = at->next)
+		if (!at->is_away && at->errand == NULL && at->request.operation.lease.ref != 0)
+			bytes += at->request.operation.lease.value_bytes;
+	return bytes;
+}
+
+/* False: he has not said who he is. */
+static bool user_of(const struct connection *connection, struct auth_name *name) {
+	struct auth *auth = connection->worker->server->auth;
+	return auth != NULL && auth_names_get(auth_user_names(auth), connection->user, name);
+}
+
+static void select_tell(const struct connection *connection, struct clients *clients) {
+	char room[WATCH_KEY_ROOM];
+	struct auth_name name;
+	struct text *out = &clients->text;
+	uint32_t now_s = connection->worker->turn->now_s;
+	unsigned long long id = connection_id(connection);
+	int fd = connection->stream.fd;
+	clients->last = id;
+	clients->told++;
+	text_print(out, "STAT %llu:addr %.*s\r\n", id, (int)clients->address.length,
+			   clients->address.bytes);
+	text_print(out, "STAT %llu:listen_addr ", id);
+	put_address(out, fd, own_address);
+	text_print(out, "\r\nSTAT %llu:tls %s\r\n", id,
+			   tls_io_is_secured(&connection->stream) ? "yes" : "no");
+	text_print(out, "STAT %llu:user %s\r\n", id,
+			   user_of(connection, &name) ? watch_key(name.text, name.bytes, room) : "-");
+	text_print(out, "STAT %llu:age_s %u\r\n", id, now_s - connection->begun_s);
+	text_print(out, "STAT %llu:idle_s %u\r\n", id, now_s - connection->last_active_s);
+	text_print(out, "STAT %llu:in_bytes %u\r\n", id, connection->input_room);
+	text_print(out, "STAT %llu:out_bytes %llu\r\n", id,
+			   (unsigned long long)connection->blocks * BLOCK_BYTES);
+	text_print(out, "STAT %llu:lease_bytes %llu\r\n", id,
+			   (unsigned long long)lease_bytes(connection));
+	text_print(out, "STAT %llu:held_bytes %llu\r\n", id,
+			   (unsigned long long)connection_held_bytes(connection));
+	text_print(out, "STAT %llu:commands %llu\r\n", id,
+			   (unsigned long long)connection_commands_so_far(connection));
+	text_print(out, "STAT %llu:last_command %s\r\n", id, parser_last_command(&connection->parser));
+}
+
+static void select_close(struct connection *connection, struct clients *clients) {
+	bool is_asker = connection_id(connection) == clients->asker;
+	if (is_asker && clients->has_closed_asker) return; /* the walk has begun again */
+	if (is_asker && clients->by != CLIENTS_ID) {
+		clients->has_spared_asker = true;
+		return;
+	}
+	clients->closed++;
+	connection->worker->connections.killed++;
+	connection->close_reason = CLOSE_KILLED;
+	if (is_asker)
+		clients->has_closed_asker = true;
+	else
+		connection_close(connection);
+}
+
+static bool is_word(const struct clients *clients, const char *text, size_t length) {
+	return clients->word_bytes == length && memcmp(clients->word, text, length) == 0;
+}
+
+/* As it is told, or without the transport before it. */
+static bool is_address(const struct clients *clients) {
+	const char *text = clients->address.bytes;
+	size_t length = clients->address.length, cut = 0;
+	if (length > 4 && memcmp(text, "tcp:", 4) == 0) cut = 4;
+	if (length > 5 && memcmp(text, "tcp6:", 5) == 0) cut = 5;
+	return is_word(clients, text, length) || is_word(clients, text + cut, length - cut);
+}
+
+static bool is_user(const struct connection *connection, const struct clients *clients) {
+	char room[WATCH_KEY_ROOM];
+	struct auth_name name;
+	if (!user_of(connection, &name)) return false;
+	return is_word(clients, name.text, name.bytes) ||
+		   is_word(clients, watch_key(name.text, name.bytes, room), strlen(room));
+}
+
+static bool is_meant(const struct connection *connection, const struct clients *clients) {
+	uint32_t idle_s = connection->worker->turn->now_s - connection->last_active_s;
+	switch (clients->by) {
+	case CLIENTS_ALL:
+		return true;
+	case CLIENTS_ID:
+		return connection_id(connection) == clients->id;
+	case CLIENTS_ADDRESS:
+		return is_address(clients);
+	case CLIENTS_USER:
+		return is_user(connection, clients);
+	case CLIENTS_IDLE:
+		return idle_s >= clients->idle_s;
+	}
+	return false;
+}
+
+/* It was told with an earlier page: numbers fall along the list. */
+static bool was_told(const struct connection *connection, const struct clients *clients) {
+	const struct server_worker *worker = connection->worker;
+	uint32_t count = worker->server->worker_count;
+	return clients->after % count == worker->index && clients->after > 0 &&
+		   connection->number >= clients->after / count;
+}
+
+static void select_one(struct connection *connection, struct clients *clients) {
+	bool needs_address = clients->by == CLIENTS_ADDRESS || !clients->closes;
+	if (connection->is_closing || was_told(connection, clients)) return;
+	clients->address.length = 0;
+	if (needs_address) put_address(&clients->address, connection->stream.fd, peer_address);
+	if (clients->address.failed) clients->text.failed = true;
+	if (clients->address.failed || !is_meant(connection, clients)) return;
+	if (clients->closes)
+		select_close(connection, clients);
+	else if (clients->told < CLIENTS_A_PAGE)
+		select_tell(connection, clients);
+	else
+		clients->has_more = true;
+}
+
+/* Who waits for many answers costs as much as several. */
+#define RECORDS_A_CLIENT 16u
+
+bool connections_select(struct server_worker *worker, bool from_first, uint32_t most,
+						struct clients *clients) {
+	if (from_first) worker->described = worker->connection_list;
+	for (uint32_t spent = 0; worker->described != NULL && spent < most && !clients->has_more;) {
+		struct connection *connection = worker->described;
+		spent += 1 + connection->records / RECORDS_A_CLIENT;
+		worker->described = connection->next;
+		select_one(connection, clients);
+	}
+	return worker->described != NULL && !clients->has_more && !clients->text.failed;
 }

@@ -132,6 +132,7 @@ void answers_begin_errand(struct connection *connection, const struct command *c
 		connection_close(connection);
 		return;
 	}
+	errand->asker = connection_id(connection);
 	record->says = SAYS_ERRAND;
 	record->errand = errand;
 	record->errand_worker = 0;

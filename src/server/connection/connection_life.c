@@ -73,7 +73,8 @@ void connection_begin(struct server_worker *worker, int fd, uint32_t tag) {
 		memset(connection, 0, sizeof *connection);
 		connection->worker = worker;
 		connection->last_active_s = worker->turn->now_s;
-		connection->number = (uint32_t)worker->connections.total;
+		connection->begun_s = worker->turn->now_s;
+		connection->number = ++worker->connections_begun;
 		connection->parser.speech = first_speech(&worker->server->settings);
 		admission_grant(&connection->admission,
 						worker->server->auth != NULL ? 0 : AUTH_ITEM_RIGHTS);
@@ -102,7 +103,9 @@ void connection_certified(struct connection *connection, const char *name, size_
 	struct auth *auth = connection->worker->server->auth;
 	uint8_t rights = auth == NULL || length == 0 ? 0 : auth_certified(auth, name, length);
 	connection->last_active_s = turn_of(connection)->now_s;
-	if (rights != 0) admission_grant(&connection->admission, rights);
+	if (rights == 0) return;
+	admission_grant(&connection->admission, rights);
+	connection->user = auth_names_number(auth_user_names(auth), name, length);
 }
 
 /* ------------------------------------------------------------------ end -------------------- */

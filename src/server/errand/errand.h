@@ -6,6 +6,7 @@
  *     errand_stats.c     `stats` in all its forms
  *     errand_snug.c      `snug ..`: which of the next two it is
  *     errand_cleanup.c   what is asked of the coordinator: estimate, defrag, emergency, ..
+ *     errand_clients.h, .c  who is connected; closes some of them
  *     errand_memory.c    what is asked of the workers themselves: metrics, latency, map, limit, ..
  *     errand_ask.h, .c   an errand from a thread that is no worker's: HTTP's, an operator's
  *     errand_admission.c what a client may say who has not been let in, or may not do all

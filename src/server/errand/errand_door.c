@@ -2,7 +2,8 @@
  *
  *     taken                           on the control socket    elsewhere
  *     snug limit, defrag, emergency,  always                   with --open-commands
- *       schedule, cancel, check
+ *       schedule, cancel, check,
+ *       clients kill
  *     verbosity, cache_memlimit,      always                   with --open-commands
  *       refresh_certs
  *     shutdown                        always                   with --enable-shutdown (-A), as in
@@ -52,7 +53,9 @@ static bool changes_server(const struct command *command) {
 										"schedule", "cancel", "check"};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (asks_for(command, names[i])) return true;
-	return false;
+	struct line words;
+	line_split(&words, command->text, command->text_bytes);
+	return words_is(&words, 0, "clients") && words_is(&words, 1, "kill");
 }
 
 /* memcached's words, and no others: its clients compare them. */

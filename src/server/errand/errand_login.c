@@ -42,6 +42,7 @@ static bool is_ready(struct errand *errand) {
 
 static void answer(struct errand *errand, struct text *out) {
 	errand->rights = login_of(errand)->request.rights;
+	errand->user = login_of(errand)->request.user;
 	text_say(out, errand->rights != 0 ? "STORED" : "CLIENT_ERROR authentication failure");
 }
 

@@ -375,6 +375,7 @@ struct errand *errand_memory(struct server *server, const struct line *words, bo
 	*known = true;
 	if (words_is(words, 0, "limit")) return limit(server, words, out);
 	if (words_is(words, 0, "items")) return inspect_items(server, words, out);
+	if (words_is(words, 0, "clients")) return errand_clients(server, words, out);
 	if (words_is(words, 0, "metrics"))
 		memory = begin(server, visit_metrics, answer_text, out);
 	else if (words_is(words, 0, "latency"))

@@ -11,6 +11,8 @@ struct errand *errand_cleanup(struct server *server, const struct line *words, b
 							  struct text *out);
 struct errand *errand_memory(struct server *server, const struct line *words, bool *known,
 							 struct text *out);
+/* errand_clients.c */
+struct errand *errand_clients(struct server *server, const struct line *words, struct text *out);
 /* errand_door.c: it tells what lies in the cache, by its keys. */
 bool errand_is_dump(const struct command *command);
 

@@ -25,6 +25,8 @@ static const struct {
 	{"report [N]", "the last requests and what they did"},
 	{"metrics", "figures of all pools, worker by worker"},
 	{"latency", "how long commands took, one in 61 of them, in buckets"},
+	{"clients [WHICH] [after ID]", "who is connected: ID, HOST:PORT, user NAME or idle SECONDS"},
+	{"clients kill WHICH", "closes them, and says how many"},
 	{"map", "the memory map, worker by worker, as JSON"},
 	{"items [WORKER HASH]", "items as commands that store them, a part at a time; NEXT: the rest"},
 	{"limit [BYTES]", "the memory limit; another one, from now on"},

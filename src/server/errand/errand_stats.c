@@ -108,6 +108,7 @@ static void say_connections(const struct server *server, const struct figures *s
 	stat_u64(out, "listen_disabled_num", 0);
 	stat_u64(out, "time_in_listen_disabled_us", 0);
 	stat_u64(out, "idle_kicks", sum->connections.idle_kicks);
+	stat_u64(out, "snug_killed", sum->connections.killed);
 	stat_u64(out, "auth_cmds", sum->connections.auth_commands);
 	stat_u64(out, "auth_errors", sum->connections.auth_errors);
 	stat_u64(out, "snug_open_addresses",

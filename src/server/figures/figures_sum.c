@@ -31,6 +31,7 @@ static void add_connections(struct connection_counts *to, const struct connectio
 	to->written_bytes += from->written_bytes;
 	to->buffer_bytes += from->buffer_bytes;
 	to->idle_kicks += from->idle_kicks;
+	to->killed += from->killed;
 	to->memory_closed += from->memory_closed;
 	to->yields += from->yields;
 	to->reads += from->reads;

@@ -136,32 +136,32 @@ static size_t list_word(const char *bytes, size_t length, struct parser *list) {
 	if (length == word || bytes[word] != ' ') return 0;
 	*list = (struct parser){.speech = SPEECH_TEXT,
 							.list = (uint8_t)(1 + (with_cas ? ANSWER_GETS : ANSWER_GET)),
-							.touches = bytes[1] == 'a'};
+							.touches = bytes[1] == 'a',
+							.verb = (uint8_t)(VERB_LIST + (with_cas ? ANSWER_GETS : ANSWER_GET))};
 	return word;
 }
 
+static const char *refuse_list(struct command *command, const char *text, size_t text_bytes) {
+	command_begin(command);
+	command_say(command, text, text_bytes);
+	return NULL;
+}
+
+#define REFUSE_LIST(command, literal) refuse_list(command, literal, sizeof(literal) - 1)
+
 /* The line of a list, behind its first word. Tells where the keys begin; NULL: the command says
- * what is wrong. */
+ * what is wrong. Else nothing is written into the command. */
 static const char *begin_list(struct parser *list, const char *at, const char *end,
 							  struct command *command) {
 	at = skip_blanks(at, end);
-	if (at == end) {
-		SAY(command, "ERROR\r\n");
-		return NULL;
-	}
+	if (at == end) return REFUSE_LIST(command, "ERROR\r\n");
 	if (list->touches) {
 		const char *exptime_end = word_end(at, end);
-		if (!word_to_i32((struct word){at, (size_t)(exptime_end - at)}, &list->exptime)) {
-			SAY(command, "CLIENT_ERROR invalid exptime argument\r\n");
-			return NULL;
-		}
+		if (!word_to_i32((struct word){at, (size_t)(exptime_end - at)}, &list->exptime))
+			return REFUSE_LIST(command, "CLIENT_ERROR invalid exptime argument\r\n");
 		at = exptime_end;
 	}
-	if (!keys_are_short(at, end)) {
-		SAY(command, BAD_FORMAT);
-		return NULL;
-	}
-	return at;
+	return keys_are_short(at, end) ? at : REFUSE_LIST(command, BAD_FORMAT);
 }
 
 /* ------------------------------------------------------------------ lines ------------------ */
@@ -187,7 +187,6 @@ static bool unfinished(struct parser *parser, const char *bytes, size_t length,
 	const char *begin = skip_blanks(bytes, end);
 	size_t word = list_word(begin, (size_t)(end - begin), &list);
 	if (word == 0) return fail(command, too_long, sizeof too_long - 1, length, used);
-	command_begin(command);
 	list.is_keyless = !list.touches && skip_blanks(begin + word, end) == end;
 	const char *keys = list.is_keyless ? end : begin_list(&list, begin + word, end, command);
 	/* What stands before the keys has the bound, too: the time of gat might go on behind it. */
@@ -217,7 +216,7 @@ static bool is_http(const struct line *line) {
 	return line->count > 1 && word_begins(last, "HTTP/", 5);
 }
 
-static void parse_line(const char *begin, const char *end, size_t line_bytes,
+static void parse_line(struct parser *parser, const char *begin, const char *end, size_t line_bytes,
 					   uint64_t item_max_bytes, char *decoded, struct command *command) {
 	struct line line;
 	bool is_known = false;
@@ -226,6 +225,7 @@ static void parse_line(const char *begin, const char *end, size_t line_bytes,
 		is_known = command_meta(&line, item_max_bytes, decoded, command);
 	else if (line.count > 0)
 		is_known = command_text(&line, item_max_bytes, command);
+	parser->verb = is_known ? command->verb : VERB_UNKNOWN;
 	if (is_known) return;
 	command->reply.is_quiet = false;
 	if (UNLIKELY(is_http(&line))) {
@@ -274,7 +274,28 @@ static bool next_other(struct parser *parser, const char *bytes, size_t length,
 	if (parser->speech == SPEECH_TEXT)
 		return parser_next(parser, bytes, length, item_max_bytes, decoded, command, used);
 	command_begin(command);
-	return command_binary(bytes, length, item_max_bytes, decoded, command, used);
+	if (!command_binary(bytes, length, item_max_bytes, decoded, command, used)) return false;
+	if (command->kind != COMMAND_FAIL) parser->verb = (uint8_t)(1 + command->reply.opcode);
+	return true;
+}
+
+/* ------------------------------------------------------------------ the last one ----------- */
+
+static const char *last_text(uint8_t verb, bool touches) {
+	static const char *const lists[] = {"get", "gets", "gat", "gats"};
+	static const char *const meta[] = {"ma", "md", "me", "mg", "mn", "ms"};
+	if (verb == 0) return "none";
+	if (verb < VERB_TEXT) return lists[verb - VERB_LIST + (touches ? 2 : 0)];
+	for (size_t i = 0; i < sizeof meta / sizeof *meta; i++)
+		if (meta[i][1] == (char)verb) return meta[i];
+	const char *name = command_text_name(verb - VERB_TEXT);
+	return name != NULL ? name : "unknown";
+}
+
+const char *parser_last_command(const struct parser *parser) {
+	if (parser->speech != SPEECH_BINARY) return last_text(parser->verb, parser->touches);
+	const char *name = parser->verb == 0 ? "none" : command_binary_name(parser->verb - 1u);
+	return name != NULL ? name : "unknown";
 }
 
 /* ------------------------------------------------------------------ which it is ------------ */
@@ -292,10 +313,10 @@ bool parser_next(struct parser *parser, const char *bytes, size_t length, uint64
 	const char *begin = skip_blanks(bytes, end);
 	struct parser list;
 	size_t word = list_word(begin, (size_t)(end - begin), &list);
-	command_begin(command);
 	*used = (size_t)(newline + 1 - bytes);
 	if (word == 0) {
-		parse_line(begin, end, *used, item_max_bytes, decoded, command);
+		command_begin(command);
+		parse_line(parser, begin, end, *used, item_max_bytes, decoded, command);
 		return true;
 	}
 	const char *keys = begin_list(&list, begin + word, end, command);

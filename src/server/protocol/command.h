@@ -108,6 +108,7 @@ struct command {
 	bool is_too_large; /* SAY_SKIP: that is why */
 	bool is_listed;    /* of the list of keys of a get line */
 	bool ends_list;    /* the last of them: what is said at the line's end */
+	uint8_t verb;      /* parser.verb, of what is no list */
 	struct reply reply;
 	const char *text;
 	size_t text_bytes;
@@ -124,8 +125,13 @@ struct parser {
 	/* a key of the list was wrong, and that was answered: what is left of the line is passed
 	 * over */
 	bool is_broken;
+	uint8_t verb; /* of the last command that was whole: parser_last_command tells it */
 	int64_t exptime;
 };
+
+/* The last command that was whole, by its first word, of a packet by its name: "get", "mg",
+ * "append"; "unknown" if there is no such command, "none" before the first. */
+const char *parser_last_command(const struct parser *parser);
 
 /* Which protocol a client speaks: its first byte says it, for as long as the connection lasts. */
 enum parser_speech {

@@ -334,3 +334,45 @@ bool command_binary(const char *bytes, size_t length, uint64_t item_max_bytes, c
 	known->parse(&packet, command);
 	return true;
 }
+
+const char *command_binary_name(size_t opcode) {
+	static const char *const names[BINARY_OPCODE_COUNT] = {
+		[BINARY_GET] = "get",
+		[BINARY_SET] = "set",
+		[BINARY_ADD] = "add",
+		[BINARY_REPLACE] = "replace",
+		[BINARY_DELETE] = "delete",
+		[BINARY_INCREMENT] = "increment",
+		[BINARY_DECREMENT] = "decrement",
+		[BINARY_QUIT] = "quit",
+		[BINARY_FLUSH] = "flush",
+		[BINARY_GETQ] = "getq",
+		[BINARY_NOOP] = "noop",
+		[BINARY_VERSION] = "version",
+		[BINARY_GETK] = "getk",
+		[BINARY_GETKQ] = "getkq",
+		[BINARY_APPEND] = "append",
+		[BINARY_PREPEND] = "prepend",
+		[BINARY_STAT] = "stat",
+		[BINARY_SETQ] = "setq",
+		[BINARY_ADDQ] = "addq",
+		[BINARY_REPLACEQ] = "replaceq",
+		[BINARY_DELETEQ] = "deleteq",
+		[BINARY_INCREMENTQ] = "incrementq",
+		[BINARY_DECREMENTQ] = "decrementq",
+		[BINARY_QUITQ] = "quitq",
+		[BINARY_FLUSHQ] = "flushq",
+		[BINARY_APPENDQ] = "appendq",
+		[BINARY_PREPENDQ] = "prependq",
+		[BINARY_VERBOSITY] = "verbosity",
+		[BINARY_TOUCH] = "touch",
+		[BINARY_GAT] = "gat",
+		[BINARY_GATQ] = "gatq",
+		[BINARY_SASL_LIST] = "sasl_list",
+		[BINARY_SASL_AUTH] = "sasl_auth",
+		[BINARY_SASL_STEP] = "sasl_step",
+		[BINARY_GATK] = "gatk",
+		[BINARY_GATKQ] = "gatkq",
+	};
+	return opcode < BINARY_OPCODE_COUNT ? names[opcode] : NULL;
+}

@@ -301,6 +301,7 @@ static void parse_me(const struct line *line, char *decoded, struct command *com
 bool command_meta(const struct line *line, uint64_t item_max_bytes, char *decoded,
 				  struct command *command) {
 	char letter = line->word[0].bytes[1];
+	command->verb = (uint8_t)letter;
 	if (letter == 'n') {
 		SAY(command, "MN\r\n");
 		return true;

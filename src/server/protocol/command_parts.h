@@ -52,6 +52,16 @@ static inline bool command_take_key(struct command *command, struct word key) {
 	return true;
 }
 
+/* What parser.verb says of text: lists, then the table of command_text.c, then the letters of meta
+ * commands. Of a packet it is 1 + its opcode. */
+#define VERB_LIST 1u /* as parser.list; parser.touches stays as it was, too */
+#define VERB_TEXT 3u
+#define VERB_UNKNOWN 0xffu
+
+/* NULL: there is no such row, or opcode. */
+const char *command_text_name(size_t row);
+const char *command_binary_name(size_t opcode);
+
 /* command_text.c: commands with words of their own. False: no such command. */
 bool command_text(const struct line *line, uint64_t item_max_bytes, struct command *command);
 /* command_binary.c: a packet. True: a command is there. Else as parser_next. `told` has

@@ -319,6 +319,13 @@ static const struct text_command text_commands[] = {
 	TEXT_COMMAND(lru_crawler, 2, WORDS_MAX, false),
 };
 
+_Static_assert(VERB_TEXT + sizeof text_commands / sizeof *text_commands < 'a',
+			   "no row has the number of a meta command's letter");
+
+const char *command_text_name(size_t row) {
+	return row < sizeof text_commands / sizeof *text_commands ? text_commands[row].name : NULL;
+}
+
 bool command_text(const struct line *line, uint64_t item_max_bytes, struct command *command) {
 	for (size_t i = 0; i < sizeof text_commands / sizeof *text_commands; i++) {
 		const struct text_command *known = &text_commands[i];
@@ -329,6 +336,7 @@ bool command_text(const struct line *line, uint64_t item_max_bytes, struct comma
 			words--;
 		}
 		if (line->count < known->words_min || words > known->words_max) return false;
+		command->verb = (uint8_t)(VERB_TEXT + i);
 		known->parse(line, words, item_max_bytes, command);
 		return true;
 	}

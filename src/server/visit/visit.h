@@ -46,8 +46,11 @@ struct errand {
 	void (*destroy)(struct errand *errand);
 	struct server *server; /* for all of them */
 	bool is_endless;       /* it ends with its connection; has_part is set by each answer */
-	bool is_login;         /* the client has `rights` once it is answered */
+	bool is_login;         /* the client has `rights` once it is answered, and is `user` */
+	bool ends_asker;       /* set by the answer: the connection that asked is to go behind it */
 	uint8_t rights;
+	uint16_t user;  /* auth_names.h */
+	uint64_t asker; /* the connection that asks: client_id (errand_clients.h); 0: none does */
 };
 
 /* visit_words.c: a word of what was asked. False: there is no such word, or it is none of

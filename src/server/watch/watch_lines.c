@@ -123,7 +123,7 @@ void watch_connection_new(struct watchers *watchers, int fd) {
 }
 
 void watch_connection_close(struct watchers *watchers, int fd, enum close_reason reason) {
-	static const char *const reasons[] = {"error", "normal", "idle_timeout", "shutdown"};
+	static const char *const reasons[] = {"error", "normal", "idle_timeout", "shutdown", "killed"};
 	struct peer peer = peer_of(fd);
 	watchers_say(watchers, WATCH_CONNECTIONS,
 				 "type=conn_close rip=%s rport=%u transport=%s reason=%s cfd=%d", peer.host,

@@ -22,7 +22,7 @@ void watch_item(struct watchers *watchers, const struct watched *watched, const 
 				const struct operation *operation);
 
 /* The descriptor is still open. */
-enum close_reason { CLOSE_ERROR, CLOSE_NORMAL, CLOSE_IDLE, CLOSE_SHUTDOWN };
+enum close_reason { CLOSE_ERROR, CLOSE_NORMAL, CLOSE_IDLE, CLOSE_SHUTDOWN, CLOSE_KILLED };
 void watch_connection_new(struct watchers *watchers, int fd);
 void watch_connection_close(struct watchers *watchers, int fd, enum close_reason reason);
 

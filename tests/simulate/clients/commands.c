@@ -324,6 +324,7 @@ static void add_errand(struct client *client) {
 		"stats conns",  "stats sizes", "snug estimate",  "snug defrag",
 		"snug metrics", "snug map",    "snug report",    "snug defrag coalesce",
 		"snug help",    "snug limit",  "snug schedules", "snug emergency 100k",
+		"snug clients", "snug clients idle 1",
 	};
 	size_t count = client->is_binary ? STATS_LINES : sizeof lines / sizeof *lines;
 	client->is_patient = true;

@@ -4,6 +4,7 @@
  *     ctl_commands.c   the table, and the help that is made from it
  *     ctl_ask.c        asks at the port, and at the control socket what the port refuses; shows the answer
  *     ctl_map.c        map: as text, as JSON, or as a picture
+ *     ctl_clients.c    clients
  *     ctl_memory.c     memory, made from what `stats` tells
  *     ctl_items.c      dump, load
  *     ctl_shutdown.c   shutdown
@@ -69,6 +70,7 @@ void call_say(const char *text);
 void call_tell_of_door(const struct door *door);
 
 enum status run_ask(struct call *call); /* asks one line, shows the answer as a table */
+enum status run_clients(struct call *call);
 enum status run_map(struct call *call);
 enum status run_memory(struct call *call);
 enum status run_items(struct call *call);

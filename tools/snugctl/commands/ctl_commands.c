@@ -30,6 +30,11 @@ static const struct command table[] = {
 	 run_ask},
 	{"metrics", "  metrics                             figures of each worker and pool\n", 0,
 	 run_ask},
+	{"clients",
+	 "  clients [WHICH]                     who is connected; WHICH: ID, HOST:PORT,\n"
+	 "                                      user NAME or idle SECONDS\n"
+	 "  clients kill WHICH                  closes them, and says how many\n",
+	 0, run_clients},
 	{"map", "  map                                 the memory map\n", COMMAND_SVG, run_map},
 	{"memory", "  memory                              what the memory is used for\n", 0,
 	 run_memory},
