@@ -24,6 +24,7 @@ static const struct {
 	{"cancel ID", "ends a schedule"},
 	{"report [N]", "the last requests and what they did"},
 	{"metrics", "figures of all pools, worker by worker"},
+	{"doctor", "what is wrong, the figure that says so, and what to do"},
 	{"latency", "how long commands took, one in 61 of them, in buckets"},
 	{"map", "the memory map, worker by worker, as JSON"},
 	{"items [WORKER HASH]", "items as commands that store them, a part at a time; NEXT: the rest"},
