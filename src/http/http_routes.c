@@ -57,6 +57,7 @@ static const struct route routes[] = {
 	{"GET", "/api/stats", ANSWER_JSON, true, "", {{0}}},
 	{"GET", "/api/metrics", ANSWER_JSON, false, "metrics", {{0}}},
 	{"GET", "/api/latency", ANSWER_JSON, false, "latency", {{0}}},
+	{"GET", "/api/doctor", ANSWER_JSON, false, "doctor", {{0}}},
 	{"GET", "/api/report", ANSWER_JSON, false, "report", {{"n", FORM_VALUE}}},
 	{"GET", "/api/schedules", ANSWER_JSON, false, "schedules", {{0}}},
 	{"GET", "/api/estimate", ANSWER_JSON, false, "estimate", {{"mode", FORM_VALUE}}},

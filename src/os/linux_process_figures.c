@@ -18,15 +18,23 @@ uint64_t os_resident_bytes(void) {
 	return blank == NULL ? 0 : number_leading(blank + 1) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* VmHWM, in KiB: getrusage's figure is also that of the program which started this one. */
-uint64_t os_resident_peak_bytes(void) {
-	static const char name[] = "\nVmHWM:";
+/* A line of /proc/self/status, which is in KiB. */
+static uint64_t status_bytes(const char *name) {
 	char status[4096];
 	if (!os_read_file("/proc/self/status", status, sizeof status)) return 0;
 	const char *line = strstr(status, name);
 	if (line == NULL) return 0;
-	line += sizeof name - 1;
+	line += strlen(name);
 	return number_leading(line + strspn(line, " \t")) << 10;
+}
+
+/* getrusage's figure is also that of the program which started this one. */
+uint64_t os_resident_peak_bytes(void) {
+	return status_bytes("\nVmHWM:");
+}
+
+uint64_t os_swapped_bytes(void) {
+	return status_bytes("\nVmSwap:");
 }
 
 /* But the one that it is read by, and the directory itself. */

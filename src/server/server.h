@@ -13,6 +13,7 @@
  *     figures/          what all workers have counted, added up and made sense of
  *     visit/            what goes from worker to worker, on the thread of each
  *     inspect/          what lies in the cache, for who looks after it
+ *     doctor/           what is wrong, and what to do
  *     errand/           what needs all workers, or the coordinator
  *     operator/         the operator's door: the control socket, served by threads of its own
  *     connection/       one client: bytes in, commands, answers in their order, bytes out
@@ -110,6 +111,23 @@ struct trouble {
 	_Atomic uint64_t told_ns; /* atomic: who sets it tells; 0: never */
 };
 
+/* What a worker had counted at a moment, or what was counted within a time: at_ns is then how long it
+ * was. server/figures keeps them. */
+/* clang-format off */
+#define PAST_COUNTS(X) \
+	X(gets) X(hits) X(evictions) X(no_memory) X(too_large) X(too_many) X(not_opened) X(closed) \
+	X(late_steps) X(auth_errors) X(handshake_errors) X(cpu_ns)
+/* clang-format on */
+
+struct past {
+	uint64_t at_ns; /* 0: never */
+#define PAST_COUNT(name) uint64_t name;
+	PAST_COUNTS(PAST_COUNT)
+#undef PAST_COUNT
+};
+#define PAST_NS UINT64_C(300000000000) /* from mark to mark, at least */
+#define PAST_MARKS 3u
+
 /* Who is being served in slices: visit_slices.c. */
 struct slices {
 	const struct errand *holder; /* only compared */
@@ -145,6 +163,7 @@ struct server_worker {
 	snug_histogram turn_ns;     /* of turns to which bytes or answers came, upkeep left out */
 	struct latency latency[LATENCY_KIND_COUNT]; /* of commands of its connections */
 	uint64_t troubled[TROUBLE_COUNT];           /* its counters when it last looked */
+	struct past past[PAST_MARKS];               /* the latest first */
 	uint32_t watched_kinds; /* enum watch_kind, as of this turn: what somebody watches */
 	uint64_t limit_bytes;   /* of its own memory, as settings_live was last seen to say */
 	struct turn *turn;      /* server_worker.c's own */

@@ -13,6 +13,7 @@
 
 #include "base/log_line.h"
 #include "base/number_text.h"
+#include "server/figures/figures.h"
 
 #include <stdio.h>
 
@@ -111,6 +112,7 @@ static void tell_evictions(struct server *server, uint64_t added, uint64_t now_n
 void server_trouble_look(struct server_worker *worker, uint64_t now_ns) {
 	struct server *server = worker->server;
 	uint64_t counted[TROUBLE_COUNT];
+	figures_mark(worker, now_ns);
 	count(worker, counted);
 	for (uint32_t kind = 0; kind < TROUBLE_COUNT; kind++) {
 		/* after `stats reset` they begin anew */

@@ -28,7 +28,7 @@ SNUGCTL, SNUGD = sys.argv[1:3]
 KIB = 1 << 10
 MIB = 1 << 20
 
-DONE, REFUSED, USAGE, UNREACHABLE = range(4)
+DONE, REFUSED, USAGE, UNREACHABLE, FOUND = range(5)
 
 
 class Server(Foreground):
@@ -91,7 +91,7 @@ class Server(Foreground):
 
 def ctl(*arguments, status=DONE):
     done = subprocess.run([SNUGCTL, *arguments], capture_output=True, text=True, timeout=HANG_S, check=False)
-    assert done.returncode == status, f"{arguments}: status {done.returncode}\n{done.stdout}{done.stderr}"
+    assert status is None or done.returncode == status, f"{arguments}: status {done.returncode}\n{done.stdout}{done.stderr}"
     return done
 
 
@@ -159,6 +159,30 @@ def test_memory_adds_up():
         shown = server.ctl("memory").stdout
         assert re.search(r"^  values +4\.77 MiB +7\.5 %$", shown, re.M) and max(map(len, shown.splitlines())) <= 80, shown
         assert server.ctl("memory", "more", status=USAGE).stderr == "snugctl: memory takes no more words\n"
+
+
+def test_doctor_finds_what_is_wrong():
+    """Of what is there for certain: the machine may have something of its own."""
+    with Server("-M", "-m", "8") as server:
+        with server.connect() as client:
+            client.sendall(b"".join(b"set k%d 0 0 100000\r\n%s\r\n" % (i, b"x" * 100000) for i in range(100)) + b"set large 0 0 2000000\r\n" + b"x" * 2000000 + b"\r\nmn\r\n")
+            answer = b""
+            while not answer.endswith(b"MN\r\n"):
+                answer += client.recv(65536)
+        refused = answer.count(b"out of memory")
+        found = server.json("doctor", status=FOUND)
+        names = {found[f"{i}:finding"]: i for i in range(found["findings"])}
+        assert refused > 10 and {"no_room", "too_large"} <= set(names) and found["checks"] > 20, found
+        sentence = found[f"{names['no_room']}:what"]
+        assert sentence.startswith(f"{refused} stores refused in the last ") and sentence.endswith(" no room within the limit of 8.00 MiB, and nothing is evicted (-M)"), sentence
+        shown = server.ctl("doctor", status=FOUND).stdout
+        assert " 1. " in shown and "\n     -> raise the limit" in shown and max(map(len, shown.splitlines())) < 80, shown
+        assert re.sub(r"\s+", " ", shown).count(sentence) == 1, shown
+        server.ask("stats reset")
+        healthy = server.json("doctor", status=None)
+        assert not {"no_room", "too_large"} & {healthy[f"{i}:finding"] for i in range(healthy["findings"])}, healthy
+        if healthy["findings"] == 0:
+            assert re.fullmatch(r"nothing is wrong: \d+ checks\n", server.ctl("doctor", status=None).stdout)
 
 
 def test_no_server():

@@ -57,7 +57,7 @@ upward_includes_of_rooms() {
 	upward_includes_between "$1/src/mem" mem/ types.h gate.h arena slab defragment object check
 	upward_includes_between "$1/src/work" work/ key_hash.h channel policy worker coordinator
 	upward_includes_between "$1/src/cache" cache/ index rank shard operation client
-	upward_includes_between "$1/src/server" server/ protocol io settings auth buffers tls process watch server.h figures visit inspect errand operator connection
+	upward_includes_between "$1/src/server" server/ protocol io settings auth buffers tls process watch server.h figures visit inspect doctor errand operator connection
 }
 
 upward_includes_of_replay() {

@@ -22,7 +22,7 @@ static void print_help(void) {
 		  "by itself on this machine.\n"
 		  "\n"
 		  "Exit status: 0 done; 1 refused, or done in part only; 2 wrong use; 3 no server\n"
-		  "there, or no answer in time.\n",
+		  "there, or no answer in time; 4 doctor found something.\n",
 		  stdout);
 }
 

@@ -16,6 +16,7 @@
  * those visited after it are left as they are, and the answer tells how many have the new limit. */
 #include "mem/check/dump.h"
 #include "os/threads.h"
+#include "server/doctor/doctor.h"
 #include "server/errand/errand_parts.h"
 #include "server/inspect/inspect.h"
 
@@ -376,6 +377,7 @@ struct errand *errand_memory(struct server *server, const struct line *words, bo
 	if (words_is(words, 0, "limit")) return limit(server, words, out);
 	if (words_is(words, 0, "items")) return inspect_items(server, words, out);
 	if (words_is(words, 0, "clients")) return errand_clients(server, words, out);
+	if (words_is(words, 0, "doctor")) return doctor_errand(server, words, out);
 	if (words_is(words, 0, "metrics"))
 		memory = begin(server, visit_metrics, answer_text, out);
 	else if (words_is(words, 0, "latency"))

@@ -24,6 +24,7 @@ static const struct {
 	{"cancel ID", "ends a schedule"},
 	{"report [N]", "the last requests and what they did"},
 	{"metrics", "figures of all pools, worker by worker"},
+	{"doctor", "what is wrong, the figure that says so, and what to do"},
 	{"latency", "how long commands took, one in 61 of them, in buckets"},
 	{"clients [WHICH] [after ID]", "who is connected: ID, HOST:PORT, user NAME or idle SECONDS"},
 	{"clients kill WHICH", "closes them, and says how many"},

@@ -2,6 +2,7 @@
  * room:
  *
  *     figures_sum.c      the counters of all workers, added up
+ *     figures_past.c     what was counted in the last minutes
  *     figures_memory.c   what the memory is used for: pure
  *
  *     limit >= used = values + keys + heads + held + waste + holes + page_ends     slabs
@@ -24,6 +25,14 @@ struct figures {
 
 /* Adds what the worker has counted. On its own thread. */
 void figures_add(struct figures *sum, const struct server_worker *worker);
+
+/* Once a second, or when it turns: marks what it has counted, if the last mark is PAST_NS old. On its
+ * own thread, which has a shard. */
+void figures_mark(struct server_worker *worker, uint64_t now_ns);
+/* Adds what it has counted in the last 5 to 10 minutes, or since its last mark but one if it slept;
+ * and in as long a time before that, of which there may be nothing yet. On its own thread. */
+void figures_add_past(const struct server_worker *worker, uint64_t now_ns, struct past *recent,
+					  struct past *before);
 
 /* What the memory within the limit is used for. X(name, what it is) */
 /* clang-format off */

@@ -55,6 +55,10 @@ static uint64_t cgroup_bytes(enough_memory_read *read) {
 	return least;
 }
 
+uint64_t enough_memory_bytes(enough_memory_read *read) {
+	return smaller(machine_bytes(read), cgroup_bytes(read));
+}
+
 bool enough_memory_is_there(const struct settings *settings, enough_memory_read *read,
 							struct text *why) {
 	uint64_t machine = machine_bytes(read), cgroup = cgroup_bytes(read);

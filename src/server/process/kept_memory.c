@@ -3,6 +3,9 @@
 
 #include "base/log_line.h"
 
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
 static void say_cold(const snug_log *log, const char *reason) {
 	snug_log_line(log, SNUG_LOG_WARNING, "memory file: its items are gone, and all begins anew: %s",
 				  reason);
@@ -37,6 +40,16 @@ bool kept_memory_open(const struct settings *settings, const snug_log *log, stru
 		return false;
 	}
 	if (reason[0] != '\0') say_cold(log, reason);
+	return true;
+}
+
+bool kept_memory_room(const struct settings *settings, uint64_t *file_bytes, uint64_t *free_bytes) {
+	struct stat file;
+	struct statvfs system;
+	if (stat(settings->memory_file, &file) != 0 || statvfs(settings->memory_file, &system) != 0)
+		return false;
+	*file_bytes = (uint64_t)file.st_blocks * 512;
+	*free_bytes = (uint64_t)system.f_bavail * system.f_frsize;
 	return true;
 }
 

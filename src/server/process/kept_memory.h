@@ -26,6 +26,9 @@ struct kept_figures {
 };
 void kept_memory_say_attached(const struct kept_figures *figures, const snug_log *log);
 
+/* What the file takes where it lies, and what is free there. False: it is not known. Any thread. */
+bool kept_memory_room(const struct settings *settings, uint64_t *file_bytes, uint64_t *free_bytes);
+
 /* They could not take what it holds: thrown away, and said. False: then it cannot be used. */
 bool kept_memory_begin_anew(snug_memory_file *file, const snug_log *log, snug_error error);
 

@@ -32,6 +32,7 @@
 #include <grp.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -449,4 +450,28 @@ uint32_t listeners_count_open(const struct listeners *listeners) {
 	uint32_t count = 0;
 	for (uint32_t i = 0; i < listeners->count; i++) count += listeners->listener[i].is_open;
 	return count;
+}
+
+/* Of a socket that listens the kernel tells its queue there. */
+static bool read_queue(int fd, uint64_t *waiting, uint64_t *room) {
+	struct tcp_info info;
+	socklen_t length = sizeof info;
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return false;
+	*waiting = info.tcpi_unacked;
+	*room = info.tcpi_sacked;
+	return *room > 0;
+}
+
+void listeners_waiting(const struct listeners *listeners, uint64_t *waiting, uint64_t *room) {
+	*waiting = *room = 0;
+	for (uint32_t i = 0; i < listeners->count; i++) {
+		const struct listener *listener = &listeners->listener[i];
+		for (uint32_t at = 0; listener->kind == LISTENER_TCP && at < listener->fd_count; at++) {
+			uint64_t here, most;
+			if (!read_queue(listener->fds[at], &here, &most)) continue;
+			if (*room > 0 && here * *room <= *waiting * most) continue;
+			*waiting = here;
+			*room = most;
+		}
+	}
 }

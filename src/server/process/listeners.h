@@ -45,6 +45,9 @@ bool listeners_add_control(const struct settings *settings, struct listeners *li
 						   const char *path, struct text *why);
 /* So many can be reached from elsewhere. */
 uint32_t listeners_count_open(const struct listeners *listeners);
+/* Connections over TCP that nobody has accepted yet, and how many can wait so, where the share is
+ * largest; 0 and 0: it is not known. */
+void listeners_waiting(const struct listeners *listeners, uint64_t *waiting, uint64_t *room);
 /* The control socket; NULL: there is none. */
 const struct listener *listeners_control(const struct listeners *listeners);
 /* Closes, removes socket files. */

@@ -203,6 +203,36 @@ static void test_memory_parts_add_up_to_what_is_used(void **state) {
 	assert_true(parts.held > 0);
 }
 
+/* Recent is from the mark before the last; what was before that is until there. */
+static void test_what_is_recent(void **state) {
+	struct server_worker *worker = &workers[0];
+	struct past recent = {0}, before = {0};
+	const uint64_t begin_ns = 1000;
+	(void)state;
+	server.started.begun_ns = begin_ns;
+	worker->counts.get_hits = 7;
+	figures_add_past(worker, begin_ns + 5, &recent, &before);
+	assert_int_equal(recent.hits, 7); /* since the start */
+	assert_int_equal(recent.at_ns, 5);
+	assert_int_equal(before.at_ns, 0);
+	for (uint64_t mark = 1; mark <= 3; mark++) {
+		worker->counts.get_hits += 10 * mark;
+		figures_mark(worker, begin_ns + mark * PAST_NS);
+		worker->counts.get_hits += 100;
+		figures_mark(worker, begin_ns + mark * PAST_NS + 1); /* too soon */
+	}
+	recent = before = (struct past){0};
+	figures_add_past(worker, begin_ns + 3 * PAST_NS + 9, &recent, &before);
+	assert_int_equal(recent.hits, 100 + 30 + 100);
+	assert_int_equal(recent.at_ns, PAST_NS + 9);
+	assert_int_equal(before.hits, 100 + 20);
+	assert_int_equal(before.at_ns, PAST_NS);
+	worker->counts.get_hits = 3; /* stats reset */
+	recent = (struct past){0};
+	figures_add_past(worker, begin_ns + 3 * PAST_NS + 9, &recent, &before);
+	assert_int_equal(recent.hits, 3);
+}
+
 static void test_stats_are_all_workers_sum(void **state) {
 	(void)state;
 	store(0, "a");
@@ -648,6 +678,7 @@ static void test_wrong_use(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		TEST(test_memory_parts_add_up_to_what_is_used),
+		TEST(test_what_is_recent),
 		TEST(test_stats_are_all_workers_sum),
 		TEST(test_reset_keeps_what_is_there),
 		TEST(test_an_empty_cache_is_not_fragmented),

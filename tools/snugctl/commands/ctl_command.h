@@ -5,6 +5,7 @@
  *     ctl_ask.c        asks at the port, and at the control socket what the port refuses; shows the answer
  *     ctl_map.c        map: as text, as JSON, or as a picture
  *     ctl_clients.c    clients
+ *     ctl_doctor.c     doctor: what is wrong, as sentences
  *     ctl_memory.c     memory, made from what `stats` tells
  *     ctl_items.c      dump, load
  *     ctl_shutdown.c   shutdown
@@ -19,7 +20,13 @@
 #include <stddef.h>
 
 /* snugctl's exit status. */
-enum status { STATUS_DONE = 0, STATUS_REFUSED = 1, STATUS_USAGE = 2, STATUS_UNREACHABLE = 3 };
+enum status {
+	STATUS_DONE = 0,
+	STATUS_REFUSED = 1,
+	STATUS_USAGE = 2,
+	STATUS_UNREACHABLE = 3,
+	STATUS_FOUND = 4, /* doctor: something is wrong */
+};
 
 #define CALL_LINE_ROOM ((size_t)512)
 
@@ -72,6 +79,7 @@ void call_tell_of_door(const struct door *door);
 enum status run_ask(struct call *call); /* asks one line, shows the answer as a table */
 enum status run_clients(struct call *call);
 enum status run_map(struct call *call);
+enum status run_doctor(struct call *call);
 enum status run_memory(struct call *call);
 enum status run_items(struct call *call);
 enum status run_shutdown(struct call *call);

@@ -36,6 +36,8 @@ static const struct command table[] = {
 	 "  clients kill WHICH                  closes them, and says how many\n",
 	 0, run_clients},
 	{"map", "  map                                 the memory map\n", COMMAND_SVG, run_map},
+	{"doctor", "  doctor                              what is wrong, and what to do\n", 0,
+	 run_doctor},
 	{"memory", "  memory                              what the memory is used for\n", 0,
 	 run_memory},
 	{"limit", "  limit [BYTES]                       the memory limit; BYTES: set it\n", 0,
