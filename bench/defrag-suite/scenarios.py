@@ -25,12 +25,16 @@ class Herd:
     def __init__(self, letter, size_of, seed):
         self.letter, self.size_of, self.seed = letter.encode(), size_of, seed
         self.live = []
+        self.sizes = {}  # a source of random numbers takes longer to seed than all else that is done for a value
 
     def key(self, name):
         return (b"%s%d:" % (self.letter, name)).ljust(KEY_BYTES, b"k")
 
     def size(self, name):
-        return self.size_of(random.Random(name * 1000003 + self.seed))
+        size = self.sizes.get(name)
+        if size is None:
+            size = self.sizes[name] = self.size_of(random.Random(name * 1000003 + self.seed))
+        return size
 
     def value(self, name):
         start = name * 13 % 100000

@@ -1,6 +1,8 @@
 /* test_object_max.c: the largest object. Each size up to object_max_bytes fits an empty heap, be it
  * new, used and emptied, or under another limit than it was created with; each larger one is
- * SIZE_TOO_LARGE. And object_max_bytes leaves no more than it must. */
+ * SIZE_TOO_LARGE. And object_max_bytes leaves no more than it must.
+ *
+ *     SNUG_LIMIT_MIB=16 tests/laws/test_object_max      no heap has a larger limit: most of the time goes to those */
 #include "mem/arena/limit.h"
 #include "support/require.h"
 #include "support/test_random.h"
@@ -137,10 +139,13 @@ static size_t page_steps(size_t limit_bytes) {
 #endif
 }
 
+static size_t limit_most_bytes;
+
 static void each_setting(void (*run)(const struct setting *)) {
 	static const size_t limits[] = {256 * KIB, 300 * KIB + 77, 1 * MIB,  5 * MIB + 4095,
 									16 * MIB,  64 * MIB,       256 * MIB};
 	for (size_t index = 0; index < sizeof limits / sizeof *limits; index++) {
+		if (limits[index] > limit_most_bytes) break;
 		for (size_t page_bytes = 4096; page_bytes <= 65536;
 			 page_bytes *= page_steps(limits[index])) {
 			if (!limit_is_workable(limits[index], page_bytes)) continue;
@@ -210,6 +215,7 @@ static void other_limits(void **state) {
 }
 
 int main(void) {
+	limit_most_bytes = (size_t)test_environment_number("SNUG_LIMIT_MIB", 256) * MIB;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(new_heaps),
 		cmocka_unit_test(emptied_heaps),

@@ -27,7 +27,7 @@ from case import Conversation
 from cases import Skipped, needs_http, run_tests
 from server_process import Server
 from foreground import Foreground
-from waits import HANG_S, wait_until
+from waits import HANG_S, Soon, wait_until
 
 PROGRAM = sys.argv[1]
 USERS = """\
@@ -438,10 +438,9 @@ def test_it_stops_in_time():
         for sock in tries:
             sock.sendall(login("foo", "wrong"))
         time.sleep(0.05)
-        begun = time.monotonic()
-        server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(HANG_S) == 0
-        assert time.monotonic() - begun < 5, time.monotonic() - begun
+        with Soon(5, "the end"):
+            server.process.send_signal(signal.SIGTERM)
+            assert server.process.wait(HANG_S) == 0
         for sock in tries:
             sock.close()
 
@@ -452,7 +451,7 @@ def test_several_passwords_are_not_told_by_time():
     with Served(hashes + f"bar:{yescrypt('five')}\n") as server:
         spent = {}
         for name in ("foo", "bar", "nobody"):
-            tries = [server.text() for _ in range(20)]
+            tries = [server.text() for _ in range(5)]  # of four hashes, each of which takes a twentieth of a second
             before = cpu_s(server)
             for client in tries:
                 client.send(login(name, "wrong"))
@@ -472,10 +471,8 @@ def test_strangers_wait_for_strangers():
         for sock in crowd:
             sock.sendall(login("nobody", "wrong"))
         for name, password in (("bar", "plain"), ("foo", "secret")):
-            begun = time.monotonic()
-            server.user(name, password).close()
-            took_s = time.monotonic() - begun
-            assert took_s < 5, (name, took_s)
+            with Soon(5, f"{name}'s login"):
+                server.user(name, password).close()
         client = server.user("bar", "plain")
         before = stat(client, "auth_errors")
         with socket.create_connection(server.address, HANG_S, source_address=("127.0.0.2", 0)) as newcomer:
@@ -500,9 +497,10 @@ def test_nothing_is_reckoned_for_who_has_gone():
         for sock in crowd:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             sock.close()
-        begun, spent = time.monotonic(), cpu_s(server)
-        server.user("bar", "other")
-        assert time.monotonic() - begun < 5 and cpu_s(server) - spent < 5, (time.monotonic() - begun, cpu_s(server) - spent)
+        spent = cpu_s(server)
+        with Soon(5, "a login"):
+            server.user("bar", "other")
+        assert cpu_s(server) - spent < 5, cpu_s(server) - spent
 
 
 def test_sasl_in_one_packet_with_much_between():

@@ -16,8 +16,8 @@ from server_process import Server
 
 PROGRAM, CHOSEN_KEYS = sys.argv[1], sys.argv[2]
 SECRET = "00112233445566778899aabbccddeeff"
-FEW, MANY = 20_000, 200_000
-FORMS = (["-t", "1"], ["-t", "3"], ["-t", "1", "--io", "epoll"])
+FEW, MANY = 20_000, 100_000
+FORMS = (["-t", "1"], ["-t", "3", "--io", "epoll"])
 
 
 def chosen_keys(count=1000, width=0.0005):

@@ -29,10 +29,10 @@ def wait_until(holds, what="waited in vain", pause_s=0.02):
 
 
 def times_as_busy():
-    """How many want each processor, now or in the last minute; at least 1."""
+    """How many want each of our processors, now or in the last minute; at least 1."""
     with open("/proc/loadavg", encoding="ascii") as figures:
         last_minute, _, _, running = figures.read().split()[:4]
-    return max(1, max(float(last_minute), int(running.split("/")[0])) / os.cpu_count())
+    return max(1, max(float(last_minute), int(running.split("/")[0])) / len(os.sched_getaffinity(0)))
 
 
 class Soon:
