@@ -8,6 +8,7 @@ shown by the protocol tests, which run over it, too.
 """
 
 import os
+import pwd
 import re
 import signal
 import socket
@@ -27,6 +28,7 @@ from server_process import Server
 from waits import HANG_S, wait_until
 
 PROGRAM = sys.argv[1]
+USER = pwd.getpwuid(os.geteuid()).pw_name
 IOS = ("epoll", "auto")  # auto: io_uring, where the kernel has it
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 STRANGER = b"CLIENT_ERROR unauthenticated\r\n"
@@ -451,7 +453,7 @@ def test_refreshing_is_the_operators():
 
 
 def refused_start(*args):
-    done = subprocess.run([PROGRAM, "-p", "-1", "-u", "root", "--control", "none", *args], capture_output=True, text=True, timeout=HANG_S, check=False)
+    done = subprocess.run([PROGRAM, "-p", "-1", "-u", USER, "--control", "none", *args], capture_output=True, text=True, timeout=HANG_S, check=False)
     assert done.returncode == 64, (done.returncode, done.stderr)
     return done.stderr
 
