@@ -30,6 +30,7 @@ static bool find_slot(const struct heap_recovery *recovery, uint64_t offset, enu
 	if (number == PAGE_NONE || number >= recovery->left_count || number > arena->page_count)
 		return false;
 	const struct page *page = &recovery->left[number];
+	if (memory_present_from(&recovery->tables, page, sizeof *page) < sizeof *page) return false;
 	uint16_t id = page->class_id;
 	if (page->state < PAGE_SLAB || page->state > PAGE_HOST || id >= table->first[FAMILY_COUNT] ||
 		class_family(table, id) != family)
@@ -55,6 +56,12 @@ void heap_recover_prefetch_object(const struct heap_recovery *recovery, snug_ref
 	__builtin_prefetch(address_of(&recovery->heap->arena, ref & OFFSET_MASK));
 }
 
+/* How many of these bytes can be read: what was never written holds no object. */
+static uint64_t readable(const struct heap_recovery *recovery, uint64_t offset, uint64_t bytes) {
+	return memory_present_from(&recovery->objects, address_of(&recovery->heap->arena, offset),
+							   bytes);
+}
+
 static char *trailer_at(const snug_heap *heap, const struct left_slot *slot, uint64_t offset) {
 	return address_of(&heap->arena, offset) + slot->stride - heap->classes.fragment_trailer_bytes;
 }
@@ -63,9 +70,13 @@ static char *trailer_at(const snug_heap *heap, const struct left_slot *slot, uin
 static bool read_fragment(const struct heap_recovery *recovery, uint64_t offset,
 						  struct left_slot *slot, struct fragment_trailer *out) {
 	const snug_heap *heap = recovery->heap;
-	if (!find_slot(recovery, offset, FAMILY_FRAGMENT, slot)) return false;
+	uint32_t trailer_bytes = heap->classes.fragment_trailer_bytes;
+	if (!find_slot(recovery, offset, FAMILY_FRAGMENT, slot) ||
+		readable(recovery, offset + slot->stride - trailer_bytes, trailer_bytes) < trailer_bytes)
+		return false;
 	*out = fragment_trailer_read(heap, trailer_at(heap, slot, offset));
-	return out->length > 0 && out->length + heap->classes.fragment_trailer_bytes <= slot->stride;
+	return out->length > 0 && out->length + trailer_bytes <= slot->stride &&
+		   readable(recovery, offset, out->length) == out->length;
 }
 
 /* It has no bit that no reference has: between the offset and the mark of a chain. */
@@ -80,29 +91,40 @@ const void *heap_recover_look(const struct heap_recovery *recovery, snug_ref ref
 	if (!is_reference(ref)) return NULL;
 	if (family_of(ref) == FAMILY_BYTES) {
 		if (!find_slot(recovery, offset, FAMILY_BYTES, &slot)) return NULL;
-		*bytes = slot.stride;
+		*bytes = readable(recovery, offset, slot.stride);
 	} else {
 		if (!read_fragment(recovery, offset, &slot, &trailer)) return NULL;
 		*bytes = trailer.length;
 	}
-	return address_of(&recovery->heap->arena, offset);
+	return *bytes == 0 ? NULL : address_of(&recovery->heap->arena, offset);
 }
 
 /* ------------------------------------------------------------------ taking ----------------- */
 
+/* Its slots can be used: what of it is a hole, or was never touched, is given memory. */
+static bool is_backed(const struct heap_recovery *recovery, page_number number) {
+	const struct arena *arena = &recovery->heap->arena;
+	uint64_t offset = page_offset(arena, number);
+	return readable(recovery, offset, arena->page_bytes) == arena->page_bytes ||
+		   arena->os->commit(arena->os->context, address_of(arena, offset), arena->page_bytes);
+}
+
 /* The page is the new heap's, in the old one's class. */
-static snug_error adopt(snug_heap *heap, const struct left_slot *slot) {
+static snug_error adopt(struct heap_recovery *recovery, const struct left_slot *slot) {
+	snug_heap *heap = recovery->heap;
 	const struct arena *arena = &heap->arena;
 	if (slot->page < arena->described && arena->pages[slot->page].state == PAGE_SLAB)
 		return SNUG_OK;
+	if (!is_backed(recovery, slot->page)) return SNUG_ERROR_CORRUPT;
 	snug_error error = class_ensure(heap, slot->class_id);
 	return error ? error : slab_adopt(heap, heap->classes.state[slot->class_id], slot->page);
 }
 
 /* The slot is used, by so many bytes, trailer not included. */
-static snug_error take_slot(snug_heap *heap, const struct left_slot *slot, uint32_t bytes,
-							uint32_t trailer_bytes) {
-	snug_error error = adopt(heap, slot);
+static snug_error take_slot(struct heap_recovery *recovery, const struct left_slot *slot,
+							uint32_t bytes, uint32_t trailer_bytes) {
+	snug_heap *heap = recovery->heap;
+	snug_error error = adopt(recovery, slot);
 	if (error) return error;
 	struct page *page = &heap->arena.pages[slot->page];
 	struct size_class *class = heap->classes.state[slot->class_id];
@@ -130,8 +152,7 @@ static void untake_slot(snug_heap *heap, const struct left_slot *slot, uint32_t 
 	page->free_slots++;
 	class->free_slots++;
 	class->used_slots--;
-	uint16_t id =
-		class_find(&heap->classes, (enum family) class->family, bytes + trailer_bytes);
+	uint16_t id = class_find(&heap->classes, (enum family) class->family, bytes + trailer_bytes);
 	class_count_out(heap, class, id, bytes);
 }
 
@@ -172,7 +193,7 @@ static snug_error take_chain(struct heap_recovery *recovery, uint64_t head, size
 	SNUG_ASSERT(heap->slot_trailer_bytes == 0);
 	for (uint64_t offset = head; offset != 0; offset = trailer.next) {
 		bool is_one = read_fragment(recovery, offset, &slot, &trailer);
-		snug_error error = is_one ? take_slot(heap, &slot, trailer.length,
+		snug_error error = is_one ? take_slot(recovery, &slot, trailer.length,
 											  heap->classes.fragment_trailer_bytes)
 								  : SNUG_ERROR_CORRUPT;
 		if (error) {
@@ -195,9 +216,10 @@ snug_error heap_recover_take(struct heap_recovery *recovery, snug_ref ref, size_
 	struct left_slot slot;
 	if (!is_reference(ref)) return SNUG_ERROR_CORRUPT;
 	if (family_of(ref) == FAMILY_FRAGMENT) return take_chain(recovery, offset, bytes);
-	if (!find_slot(recovery, offset, FAMILY_BYTES, &slot) || bytes == 0 || bytes > slot.stride)
+	if (!find_slot(recovery, offset, FAMILY_BYTES, &slot) || bytes == 0 || bytes > slot.stride ||
+		readable(recovery, offset, bytes) < bytes)
 		return SNUG_ERROR_CORRUPT;
-	return take_slot(recovery->heap, &slot, (uint32_t)bytes, 0);
+	return take_slot(recovery, &slot, (uint32_t)bytes, 0);
 }
 
 /* ------------------------------------------------------------------ begin, end ------------- */
@@ -209,8 +231,8 @@ static bool find_left(struct memory_segment *segment, struct heap_recovery *out)
 	uint64_t at_bytes = facts->fact[FACT_DESCRIPTORS];
 	uint64_t count = facts->fact[FACT_LIMIT_MAX] / facts->fact[FACT_PAGE_BYTES] + 1;
 	if (at_bytes % METADATA_GRAIN != 0 || at_bytes > SNUG_LIMIT_MAX_BYTES) return false;
-	const char *left = memory_segment_left_root(segment, ROOT_HEAP,
-												at_bytes + count * sizeof(struct page));
+	const char *left =
+		memory_segment_left_root(segment, ROOT_HEAP, at_bytes + count * sizeof(struct page));
 	if (left == NULL) return false;
 	out->left = (const struct page *)(const void *)(left + at_bytes);
 	out->left_count = count;
@@ -227,12 +249,19 @@ snug_error heap_recover_begin(const snug_heap_options *options, struct memory_se
 	known.page_bytes = facts->fact[FACT_PAGE_BYTES];
 	known.limit_max_bytes = facts->fact[FACT_LIMIT_MAX];
 	known.populate = false;
-	if (objects == NULL || !find_left(segment, out))
-		return SNUG_ERROR_CORRUPT;
+	if (objects == NULL || !find_left(segment, out)) return SNUG_ERROR_CORRUPT;
 	snug_error error = heap_create_around(&known, segment, objects, &out->heap);
 	if (error == SNUG_ERROR_OPTION) error = SNUG_ERROR_CORRUPT;
 	if (!error && out->heap->arena.reserved_bytes != objects_bytes) error = SNUG_ERROR_CORRUPT;
+	if (!error && (!memory_present_init(&out->objects, segment, objects) ||
+				   !memory_present_init(&out->tables, segment, out->left)))
+		error = SNUG_ERROR_OS_MEMORY;
 	return error;
+}
+
+void heap_recover_deinit(struct heap_recovery *recovery) {
+	memory_present_deinit(&recovery->objects);
+	memory_present_deinit(&recovery->tables);
 }
 
 /* Pages that hold nothing are holes; a run at a time. */
@@ -242,8 +271,7 @@ static void give_back_unused(struct arena *arena) {
 		bool is_used = number <= arena->page_count && number < arena->described &&
 					   arena->pages[number].state == PAGE_SLAB;
 		if (!is_used && number <= arena->page_count) continue;
-		if (number > first)
-			/* what is refused stays, beside the account, until it is used again */
+		if (number > first) /* what is refused stays, beside the account, until it is used again */
 			(void)arena->os->decommit(arena->os->context,
 									  arena->base + ((first - 1) << arena->page_shift),
 									  (number - first) << arena->page_shift);

@@ -22,6 +22,9 @@ struct heap_recovery {
 	snug_heap *heap;         /* the new one */
 	const struct page *left; /* descriptors, as they were left */
 	uint64_t left_count;
+	/* what is a hole holds none: of the objects, and of the descriptors */
+	struct memory_present objects;
+	struct memory_present tables;
 };
 
 /* Between memory_segment_begin_recovery and the flip. Options that heap_could_attach has found to
@@ -42,5 +45,8 @@ snug_error heap_recover_take(struct heap_recovery *recovery, snug_ref ref, size_
 
 /* All has been taken. The heap is as one that was left in order. */
 void heap_recover_end(struct heap_recovery *recovery);
+
+/* In any case, when it has begun: what it needed beside the heaps. */
+void heap_recover_deinit(struct heap_recovery *recovery);
 
 #endif

@@ -266,6 +266,20 @@ static bool has_roots(const snug_memory_file *file) {
 	return false;
 }
 
+/* In a copy they may be holes, which a look at them would fill, or end the process. Only then: a call that
+ * changes nothing is noted as a change. */
+static bool fill_head_pages(const snug_memory_file *file, uint32_t pages) {
+	off_t bytes = (off_t)(FILE_GRAIN * pages), hole = lseek(file->descriptor, 0, SEEK_HOLE);
+	return hole >= bytes || fallocate(file->descriptor, 0, 0, bytes) == 0;
+}
+
+static bool fill_heads(const snug_memory_file *file) {
+	return fill_head_pages(file, 1) &&
+		   fill_head_pages(file,
+						   1 + (uint32_t)smaller(larger(file->header->segments, file->segments),
+												 FILE_SEGMENTS_MAX));
+}
+
 /* It was begun, and nothing has come into it. Its layout is written after that is so. */
 static bool is_blank(const struct file_header *header) {
 	return (header->layout == 0 || header->layout == FILE_LAYOUT) &&
@@ -276,6 +290,10 @@ static bool is_blank(const struct file_header *header) {
 static snug_error open_heads(struct opening *opening, bool is_cold, snug_memory_file **out) {
 	snug_memory_file *file = make(opening);
 	if (file == NULL) return SNUG_ERROR_OS_MEMORY;
+	if (!is_cold && !fill_heads(file)) {
+		drop(file);
+		return refuse_by_system(opening, "its first pages");
+	}
 	is_cold |= is_blank(file->header);
 	snug_error error = is_cold ? SNUG_OK : look_at_header(opening, file->header);
 	is_cold |= error != SNUG_OK && opening->options->start_cold;
@@ -286,8 +304,8 @@ static snug_error open_heads(struct opening *opening, bool is_cold, snug_memory_
 	}
 	struct file_stamp stamp = stamp_of(&opening->stat);
 	file->is_unclean = !is_cold && opening->is_unclean;
-	file->is_foreign = !is_cold && !file->is_unclean &&
-					   memcmp(&stamp, &file->header->stamp, sizeof stamp) != 0;
+	file->is_foreign =
+		!is_cold && !file->is_unclean && memcmp(&stamp, &file->header->stamp, sizeof stamp) != 0;
 	for (uint32_t number = 0; file->is_unclean && number < file->segments; number++)
 		segment_drop_unfinished(&file->segment[number]);
 	file->holds = !is_cold && has_roots(file);

@@ -181,20 +181,24 @@ static uint64_t sum_pages(const char *from, uint64_t begin, uint64_t end) {
 	return sum;
 }
 
-/* What the file holds of the part; where the system does not tell, all of it. */
+/* The next piece of [*at, end) that the file holds, which ends at *at then; where the system does not
+ * tell, all of it. False: holes from here on. */
+static bool next_held(int descriptor, uint64_t end, uint64_t *begin, uint64_t *at) {
+	if (*at >= end) return false;
+	off_t data = lseek(descriptor, (off_t)*at, SEEK_DATA);
+	if (data < 0 && errno == ENXIO) return false;
+	*begin = data < 0 ? *at : (uint64_t)data;
+	if (*begin >= end) return false;
+	off_t hole = lseek(descriptor, (off_t)*begin, SEEK_HOLE);
+	*at = hole < 0 ? end : smaller((uint64_t)hole, end);
+	return true;
+}
+
 static uint64_t sum_part(int descriptor, const struct file_part *part, const char *mapped) {
-	uint64_t sum = 0, end = part->offset + part->bytes;
-	for (uint64_t at = part->offset; at < end;) {
-		off_t data = lseek(descriptor, (off_t)at, SEEK_DATA);
-		if (data < 0 && errno == ENXIO) break; /* holes from here on */
-		if (data < 0) data = (off_t)at;
-		off_t hole = lseek(descriptor, data, SEEK_HOLE);
-		at = hole < 0 ? end : smaller((uint64_t)hole, end);
-		if ((uint64_t)data >= end) break;
-		uint64_t begin_bytes = (uint64_t)data - part->offset;
-		sum += sum_pages(mapped, round_down(begin_bytes, FILE_GRAIN),
+	uint64_t sum = 0, begin, at = part->offset;
+	while (next_held(descriptor, part->offset + part->bytes, &begin, &at))
+		sum += sum_pages(mapped, round_down(begin - part->offset, FILE_GRAIN),
 						 round_up(at - part->offset, FILE_GRAIN));
-	}
 	return sum;
 }
 
@@ -523,6 +527,43 @@ bool memory_segment_read(const struct memory_segment *segment, const void *addre
 		done += (size_t)some;
 	}
 	return true;
+}
+
+uint64_t memory_segment_held(const struct memory_segment *segment, const void *address,
+							 uint64_t bytes) {
+	uint64_t begin, at = offset_of(segment, address, bytes), from = at;
+	bool is_held = next_held(segment->file->descriptor, from + bytes, &begin, &at);
+	return is_held && begin == from ? at - from : 0;
+}
+
+static size_t present_bytes(uint64_t grains) {
+	return round_up(divide_up(grains, 64) * sizeof(uint64_t), FILE_GRAIN);
+}
+
+bool memory_present_init(struct memory_present *present, const struct memory_segment *segment,
+						 const void *address) {
+	uint32_t number = part_of(segment, address, 1);
+	SNUG_ASSERT(number < FILE_PARTS_MAX);
+	const struct file_part *held = &segment->head->part[number];
+	present->base = segment->mapped[number];
+	uint64_t begin, at = held->offset;
+	present->grains = held->bytes / FILE_GRAIN;
+	void *bits = mmap(NULL, present_bytes(present->grains), PROT_READ | PROT_WRITE,
+					  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (bits == MAP_FAILED) return false;
+	present->bits = bits;
+	while (next_held(segment->file->descriptor, held->offset + held->bytes, &begin, &at)) {
+		uint64_t last = divide_up(at - held->offset, FILE_GRAIN);
+		SNUG_ASSERT(last <= present->grains);
+		for (uint64_t grain = (begin - held->offset) / FILE_GRAIN; grain < last; grain++)
+			present->bits[grain / 64] |= (uint64_t)1 << (grain % 64);
+	}
+	return true;
+}
+
+void memory_present_deinit(struct memory_present *present) {
+	if (present->bits != NULL) munmap(present->bits, present_bytes(present->grains));
+	present->bits = NULL;
 }
 
 void memory_segment_flip(struct memory_segment *segment) {

@@ -51,6 +51,8 @@ static inline uint64_t memory_layout(const uint64_t *numbers, size_t count) {
 	return layout;
 }
 
+#define MEMORY_GRAIN ((uint64_t)4096)
+
 struct memory_segment;
 
 /* OPTION: the file has no such segment. */
@@ -94,11 +96,37 @@ void *memory_segment_left_root(const struct memory_segment *segment, enum memory
 
 /* The part that begins there, PART_NONE for none; and where a part is now, NULL for none. */
 uint64_t memory_segment_part(const struct memory_segment *segment, const void *address);
-void *memory_segment_part_at(const struct memory_segment *segment, uint64_t part,
-							 size_t *bytes);
+void *memory_segment_part_at(const struct memory_segment *segment, uint64_t part, size_t *bytes);
 
 /* The part that holds objects; NULL: there is none. */
 void *memory_segment_objects(const struct memory_segment *segment, size_t *bytes);
+
+/* How many bytes from there on the file holds, as far as it is asked. */
+uint64_t memory_segment_held(const struct memory_segment *segment, const void *address,
+							 uint64_t bytes);
+
+/* Which grains of a part hold something. A look at a hole makes memory of it, or ends the process where
+ * the file system is full; what a damaged file says of itself may lead there. */
+struct memory_present {
+	const char *base; /* of the part */
+	uint64_t *bits;   /* a grain each; not the segment's memory */
+	uint64_t grains;
+};
+
+/* Of the part in which the address lies. False: the system refused. To be forgotten by who asked. */
+bool memory_present_init(struct memory_present *present, const struct memory_segment *segment,
+						 const void *address);
+void memory_present_deinit(struct memory_present *present);
+
+/* How many bytes from there on do, `most` at most. */
+static inline uint64_t memory_present_from(const struct memory_present *present, const void *from,
+										   uint64_t most) {
+	uint64_t offset = (uint64_t)((const char *)from - present->base), end = offset;
+	uint64_t grain = offset / MEMORY_GRAIN;
+	for (; end < offset + most && grain < present->grains; end = ++grain * MEMORY_GRAIN)
+		if ((present->bits[grain / 64] >> (grain % 64) & 1) == 0) break;
+	return end - offset < most ? end - offset : most;
+}
 
 /* Copies what lies there, without making memory of holes. False: the system refused. */
 bool memory_segment_read(const struct memory_segment *segment, const void *address, void *out,

@@ -7,6 +7,7 @@ Prints as the cmocka programs do, because tests/run_tests.sh counts cases by the
 """
 
 import contextlib
+import ctypes
 import os
 import pathlib
 import pwd
@@ -349,6 +350,55 @@ def test_a_file_system_that_is_full_is_no_end():
         with Snugd(path) as snugd:
             assert int(snugd.stats()["curr_items"]) > 5000
             snugd.check()
+
+
+PAGE = 4096
+FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE = 1, 2
+
+
+def extents(descriptor):
+    """What the file holds."""
+    at, end = 0, os.fstat(descriptor).st_size
+    while at < end:
+        try:
+            begin = os.lseek(descriptor, at, os.SEEK_DATA)
+        except OSError:
+            return
+        at = os.lseek(descriptor, begin, os.SEEK_HOLE)
+        yield begin, at
+
+
+def lose_each_other_page(path):
+    """Of the objects: the longest piece of the file."""
+    descriptor = os.open(path, os.O_RDWR)
+    begin, end = max(extents(descriptor), key=lambda extent: extent[1] - extent[0])
+    fallocate = ctypes.CDLL(None, use_errno=True).fallocate
+    fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+    for at in range(begin, end, 2 * PAGE):
+        assert fallocate(descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, PAGE) == 0
+    os.close(descriptor)
+
+
+def fill_file_system(directory, but_bytes):
+    space = os.statvfs(directory)
+    with open(os.path.join(directory, "others"), "wb") as others:
+        os.posix_fallocate(others.fileno(), 0, space.f_bavail * space.f_bsize - but_bytes)
+
+
+def test_a_look_at_what_is_missing_is_no_end():
+    """A file that lost pages, on a file system that can't give them: a touch of one would end the process. It starts, with what is left or anew."""
+    with small_tmpfs("40m") as directory:
+        path = os.path.join(directory, "memory")
+        with Snugd(path) as snugd:
+            for number in range(15000):
+                snugd.set(b"key-%d" % number, b"x" * 1000)
+            snugd.end(signal.SIGKILL, -signal.SIGKILL)
+        lose_each_other_page(path)
+        fill_file_system(directory, 3 << 19)
+        with Snugd(path) as snugd:
+            assert int(snugd.stats()["curr_items"]) < 14000
+            snugd.check()
+            snugd.set(b"another", b"x" * 1000)
 
 
 if __name__ == "__main__":

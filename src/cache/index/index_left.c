@@ -16,7 +16,8 @@ bool index_left_init(struct index_left *left, const struct index *index,
 	const void *spills = memory_segment_part_at(segment, spills_part, &spills_bytes);
 	if (groups == NULL || spills == NULL) return false;
 	uint64_t count = larger(index->from, index->to);
-	SNUG_ASSERT(groups_bytes >= sizeof(struct group) && spills_bytes >= sizeof(struct bucket));
+	spills_bytes = memory_segment_held(segment, spills, spills_bytes);
+	SNUG_ASSERT(groups_bytes >= sizeof(struct group));
 	*left = (struct index_left){
 		.index = index,
 		.segment = segment,

@@ -300,15 +300,17 @@ static snug_error make_again(const snug_shard_options *options,
 							 struct memory_segment *segment) {
 	uint64_t begin_ns = snug_os_linux()->now_ns(snug_os_linux()->context);
 	const snug_shard *left = memory_segment_left_root(segment, ROOT_SHARD, sizeof *left);
-	struct heap_recovery recovery;
+	struct heap_recovery recovery = {0};
 	snug_shard *shard;
-	if (left == NULL) return SNUG_ERROR_CORRUPT;
+	if (left == NULL || memory_segment_held(segment, left, sizeof *left) < sizeof *left)
+		return SNUG_ERROR_CORRUPT;
 	snug_error error = make(options, memory_segment_os(segment), segment, &shard);
 	if (!error) error = heap_recover_begin(heap_options, segment, &recovery);
 	if (!error)
 		error = begin_index(shard, recovery.heap, heap_options->limit_bytes,
 							recovery.heap->options.limit_max_bytes);
 	if (!error) error = shard_recover_items(shard, left, &recovery);
+	heap_recover_deinit(&recovery);
 	if (error) return error;
 	SNUG_ASSERT(shard->live.items == shard->recovered.items);
 	heap_recover_end(&recovery);
