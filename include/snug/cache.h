@@ -119,7 +119,7 @@ static inline snug_cache_client_options snug_cache_client_options_default(void) 
 SNUG_NODISCARD snug_error snug_cache_client_create(snug_cache *cache,
 												   const snug_cache_client_options *options,
 												   snug_cache_client **out);
-/* Waits for what is late. NULL: OK. */
+/* Waits for what is late. NULL: OK. IN_USE, and nothing done: called by a loader of this client's. */
 SNUG_NODISCARD snug_error snug_cache_client_destroy(snug_cache_client *client);
 
 /* How long each later call waits; SNUG_FOREVER at first. With another time-out keys and values are
@@ -273,6 +273,84 @@ SNUG_NODISCARD snug_error snug_cache_decrement(snug_cache_client *client, const 
 
 /* All items that were stored before are gone. */
 SNUG_NODISCARD snug_error snug_cache_flush(snug_cache_client *client);
+
+/* ------------------------------------------------------------------ get or load --------------- */
+
+/* What a loader has loaded. All zero when it is called, but for fresh_s and absent_s. */
+typedef struct snug_cache_loaded {
+	const void *value; /* the loader's memory, which is looked at until `release` is called */
+	size_t value_bytes;
+	uint32_t client_flags;
+	uint32_t fresh_s;  /* as in the options, which it may change */
+	uint32_t absent_s; /* as in the options */
+	bool is_absent;    /* there is no value: all are answered NOT_FOUND */
+	void *own;         /* the loader's, for `release` */
+	uint64_t reserved[2];
+} snug_cache_loaded;
+
+/* Begin with snug_cache_load_options_default, then change; only `load` has no default. It may grow at
+ * its end: snug/version.h. The defaults: fresh for ever, nothing stale, no absence remembered, 10 s. */
+typedef struct snug_cache_load_options {
+	size_t struct_bytes; /* set by snug_cache_load_options_init */
+	/* Loads a key's value, on the thread of the call. 0: it has; anything else is its own error, which
+	 * is told to all. It may use the client, and load other keys with it; but not destroy it. */
+	int (*load)(void *context, snug_cache_client *client, const void *key, size_t key_bytes,
+				snug_cache_loaded *out);
+	/* After each call of `load`, whatever it answered: `loaded` as it left it. May be NULL. */
+	void (*release)(void *context, snug_cache_loaded *loaded);
+	void *context;
+	uint32_t fresh_s; /* seconds that a value is told as it is; 0: for ever */
+	uint32_t
+		stale_s; /* seconds after that in which it is told while another thread loads it anew */
+	uint32_t absent_s; /* seconds that an absence is remembered; 0: each call loads again */
+	uint64_t wait_ns;  /* for another thread's loader; or the client's time-out, if that is less */
+} snug_cache_load_options;
+
+void snug_cache_load_options_init(snug_cache_load_options *options, size_t struct_bytes);
+static inline snug_cache_load_options snug_cache_load_options_default(void) {
+	snug_cache_load_options made;
+	snug_cache_load_options_init(&made, sizeof made);
+	return made;
+}
+
+typedef struct snug_cache_loading {
+	snug_cache_value value; /* its cas is 0 */
+	int loader_error;       /* with LOADER: what `load` answered */
+	/* is_loaded: how it was stored. Not OK: it is told, and not kept. EXISTS: the key was changed
+	 * meanwhile, which has the last word; else as snug_cache_set, STOPPED among it */
+	snug_error stored;
+	bool is_stale;  /* another thread loads it anew just now */
+	bool is_loaded; /* by this call */
+	uint64_t reserved[2];
+} snug_cache_loading;
+
+/* Gets as snug_cache_get. What is missing is loaded and stored; so is what is stale, which is when
+ * stale_s or less of its life is left, whoever stored it. One thread loads a key, all others that ask
+ * for it wait for him, and are told what he is told; but who finds a stale value has that at once. So
+ * whatever a source costs, it is asked once. What wait_ns bounds is the waiting for another's loader:
+ * TIMED_OUT; nothing was changed. One's own loader, and the store behind it, have no time-out.
+ *
+ * A CHANGE HAS THE LAST WORD. A store, an add, a delete, a flush and the like, by a client of this
+ * cache, overtakes a load of its key that is under way. What that brings is told to those who wait,
+ * who asked before, and is not stored; who asks after the change begins another load. So a source
+ * that is changed first, and the cache second, never leaves an older value behind; and one loader at
+ * a time is true between changes.
+ *
+ * NOT_FOUND: the loader has found none. A stale value is removed then. Up to 1024 absences are
+ * remembered, the oldest give way. LOADER: it failed; `out->loader_error` is written all the same.
+ * Nobody remembers that: the next call loads again. CYCLE: a loader asks for the key that it is
+ * loading, or for one whose loader waits for it; nobody waits then. QUEUE_FULL: 1024 keys are being
+ * loaded; OS_MEMORY. BUFFER_TOO_SMALL as snug_cache_get: come again, it was stored. NULL, also of a
+ * loader that left no value; VERSION.
+ *
+ * A loader that never returns holds up who asks for its key, each for wait_ns, and the end of its
+ * client, hence of the cache. When the workers stop, loaders go on: what they bring is told, with
+ * `stored` STOPPED; who asks then is answered STOPPED. A loader must return: no longjmp, no exception
+ * may leave it. */
+SNUG_NODISCARD snug_error snug_cache_get_or_load(snug_cache_client *client, const void *key,
+												 size_t key_bytes, void *buffer, size_t room_bytes,
+												 const snug_cache_load_options *options,
+												 snug_cache_loading *out);
 
 /* ------------------------------------------------------------------ all items ----------------- */
 

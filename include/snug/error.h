@@ -66,7 +66,9 @@ extern "C" {
 	X(SNUG_ERROR_FILE, "the memory file cannot be opened, or is none")                             \
 	X(SNUG_ERROR_FILE_SYSTEM, "the memory file does not lie in memory")                            \
 	X(SNUG_ERROR_LAYOUT, "the memory file holds another layout, size or number of heaps")          \
-	X(SNUG_ERROR_UNCLEAN, "the memory file was not closed in order")
+	X(SNUG_ERROR_UNCLEAN, "the memory file was not closed in order")                               \
+	X(SNUG_ERROR_LOADER, "the loader has failed")                                                  \
+	X(SNUG_ERROR_CYCLE, "a loader asks for what it is loading, itself or by way of others")
 
 typedef enum snug_error {
 #define SNUG_ERROR_ENUM(symbol, text) symbol,

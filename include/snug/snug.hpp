@@ -91,6 +91,8 @@ enum class [[nodiscard]] error{
 	file_system = SNUG_ERROR_FILE_SYSTEM,
 	layout = SNUG_ERROR_LAYOUT,
 	unclean = SNUG_ERROR_UNCLEAN,
+	loader = SNUG_ERROR_LOADER,
+	cycle = SNUG_ERROR_CYCLE,
 };
 
 inline error from(snug_error code) noexcept {
@@ -536,6 +538,15 @@ struct found {
 	std::uint64_t cas;
 };
 
+/* How client.get_or_load loads: as snug_cache_load_options. */
+struct loading {
+	std::uint32_t fresh_s = 0;  /* seconds; 0: for ever */
+	std::uint32_t stale_s = 0;  /* after that, while another thread loads it anew */
+	std::uint32_t absent_s = 0; /* that there is none; 0: not remembered */
+	std::uint32_t client_flags = 0;
+	std::uint64_t wait_ns = snug_cache_load_options_default().wait_ns;
+};
+
 /* An item that a walk meets; key and value are copies that go when the visit returns. */
 struct met {
 	std::string_view key;
@@ -576,6 +587,44 @@ class thrown {
   private:
 	std::exception_ptr what_;
 #endif
+};
+
+/* One call of get_or_load, and what its own loader has made, if it was called. */
+template <class F> class loader {
+  public:
+	loader(F &load, std::uint32_t client_flags) noexcept : load_(load), flags_(client_flags) {
+	}
+	static int call(void *context, snug_cache_client *, const void *key, std::size_t key_bytes,
+					snug_cache_loaded *out) noexcept {
+		auto *own = static_cast<loader *>(context);
+		own->was_called_ = true;
+		own->thrown_.guard([&] {
+			own->made_ = own->load_(std::string_view(static_cast<const char *>(key), key_bytes));
+		});
+		if (own->thrown_.is()) return static_cast<int>(error::loader);
+		out->is_absent = own->made_.error() == error::not_found;
+		out->client_flags = own->flags_;
+		if (own->made_) {
+			out->value = own->made_->data();
+			out->value_bytes = own->made_->size();
+		}
+		return own->made_ || out->is_absent ? 0 : static_cast<int>(own->made_.error());
+	}
+	bool was_called() const noexcept {
+		return was_called_;
+	}
+	/* What it threw comes out here. */
+	result<std::string> made() {
+		thrown_.rethrow();
+		return std::move(made_);
+	}
+
+  private:
+	std::remove_reference_t<F> &load_;
+	std::uint32_t flags_;
+	bool was_called_ = false;
+	result<std::string> made_{error::loader};
+	thrown thrown_;
 };
 
 template <class F> class walking {
@@ -640,6 +689,32 @@ class [[nodiscard]] client {
 	 * it needs. */
 	result<void> get(bytes key, room into, snug_cache_value &out) noexcept {
 		return snug_cache_get(get(), key.data(), key.size(), into.data(), into.size(), &out);
+	}
+	/* A copy of the value, which `load` loads where it is missing or stale: it takes the key, a
+	 * std::string_view, and returns a std::string or an error; not_found: there is none. One thread
+	 * loads a key, and the others wait for it, or have the stale value. Where its loader fails the
+	 * loading thread has its error, or what it throws; those who wait have error::loader. All that is
+	 * promised: snug_cache_get_or_load. */
+	template <class F>
+	result<std::string> get_or_load(bytes key, F &&load, const loading &with = {}) {
+		std::string made(size_t{256}, '\0');
+		snug_cache_load_options options = snug_cache_load_options_default();
+		options.load = detail::loader<F>::call;
+		options.fresh_s = with.fresh_s;
+		options.stale_s = with.stale_s;
+		options.absent_s = with.absent_s;
+		options.wait_ns = with.wait_ns;
+		for (;;) {
+			detail::loader<F> loader(load, with.client_flags);
+			snug_cache_loading told{};
+			options.context = &loader;
+			snug_error answer = snug_cache_get_or_load(get(), key.data(), key.size(), made.data(),
+													   made.size(), &options, &told);
+			if (loader.was_called()) return loader.made();
+			if (answer != SNUG_OK && answer != SNUG_ERROR_BUFFER_TOO_SMALL) return from(answer);
+			made.resize(told.value.bytes);
+			if (answer == SNUG_OK) return made;
+		}
 	}
 	/* Several at once; each has its own error. */
 	result<void> get_many(snug_cache_lookup *lookups, std::size_t count) noexcept {

@@ -13,10 +13,10 @@ Errors are exceptions, all of them snug.Error: NotFound and its like where a val
 """
 
 from ._cache import Cache, Value
-from ._errors import (Closed, Error, Exists, HandleError, KeyLength, LibraryMissing, NoMemory, NotANumber, NotFound, NotStored, Pinned, SizeError,
-                      WrongThread)
+from ._errors import (Closed, Error, Exists, HandleError, KeyLength, LibraryMissing, LoaderCycle, LoaderFailed, NoMemory, NotANumber, NotFound,
+                      NotStored, Pinned, SizeError, TimedOut, WrongThread)
 from ._heap import Estimate, Heap, Report
 from ._library import version
 
-__all__ = ["Cache", "Closed", "Error", "Estimate", "Exists", "HandleError", "Heap", "KeyLength", "LibraryMissing", "NoMemory", "NotANumber", "NotFound",
-           "NotStored", "Pinned", "Report", "SizeError", "Value", "WrongThread", "version"]
+__all__ = ["Cache", "Closed", "Error", "Estimate", "Exists", "HandleError", "Heap", "KeyLength", "LibraryMissing", "LoaderCycle", "LoaderFailed", "NoMemory",
+           "NotANumber", "NotFound", "NotStored", "Pinned", "Report", "SizeError", "TimedOut", "Value", "WrongThread", "version"]

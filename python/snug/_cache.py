@@ -29,7 +29,7 @@ class _Client:
 
     def __init__(self, cache):
         self.pointer = ctypes.c_void_p()
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a loader uses the client of the call that called it
         self.room = ctypes.create_string_buffer(FIRST_ROOM)
         lib.check(lib.library.snug_cache_client_create(cache, None, ctypes.byref(self.pointer)))
 
@@ -107,6 +107,33 @@ class Cache:
     def gets(self, key):
         """The value with its flags, its expiry and its CAS number, or None."""
         return self._look("snug_cache_gets", key)
+
+    def get_or_load(self, key, load, fresh=0, stale=0, absent=0, flags=0, wait=10):
+        """The value, which load(key) makes where it is missing or stale: str or bytes, or None, which is: there is none. The key it gets is bytes.
+
+        One thread loads a key, the others wait for it, `wait` seconds at most. The value is fresh for so many seconds, 0 for ever; for `stale` seconds more
+        it is given to others while one loads it anew. That there is none is remembered for `absent` seconds. What `load` raises comes out here; others
+        that have waited for it get LoaderFailed. A change of the key that comes meanwhile is not overwritten.
+        """
+        data = lib.data_of(key)
+        options = lib.options_of(lib.LoadOptions)
+        options.fresh_s, options.stale_s, options.absent_s = (_seconds(value) for value in (fresh, stale, absent))
+        options.wait_ns = _number(math.ceil(wait * 1e9), U64_MAX, "wait in ns")
+        loading = _Loading(load, _number(flags, U32_MAX, "flags"))
+        options.load = lib.Load(loading.call)
+        with self._client() as client:
+            room, told = client.room, lib.Loading()
+            while True:
+                answer = lib.library.snug_cache_get_or_load(client.pointer, data, len(data), room, len(room), ctypes.byref(options), ctypes.byref(told))
+                if loading.was_called:
+                    return loading.made()
+                name = lib.name_of(answer)
+                if name == lib.NOT_FOUND:
+                    return None
+                if name != lib.BUFFER_TOO_SMALL:
+                    lib.check(answer)
+                    return ctypes.string_at(room, told.value.bytes)
+                room = ctypes.create_string_buffer(told.value.bytes)
 
     def get_many(self, keys):
         """{key: value} of those that there are, asked for together."""
@@ -311,6 +338,33 @@ class Cache:
             room = ctypes.create_string_buffer(value.bytes)
 
 
+class _Loading:
+    """A call of get_or_load, and what its loader has made, if it was called."""
+
+    def __init__(self, load, flags):
+        self.load, self.flags = load, flags
+        self.was_called, self.data, self.raised = False, None, None
+
+    def call(self, _context, _client, key, key_bytes, out):
+        self.was_called = True
+        try:
+            value = self.load(ctypes.string_at(key, key_bytes))
+            if value is None:
+                out[0].is_absent = True
+            else:
+                self.data = lib.data_of(value)
+                out[0].value, out[0].value_bytes, out[0].client_flags = self.data, len(self.data), self.flags
+        except BaseException as raised:  # made() raises it, whatever it is
+            self.raised = raised
+            return 1
+        return 0
+
+    def made(self):
+        if self.raised is not None:
+            raise self.raised
+        return self.data
+
+
 class _Used:
     """A client for the length of one call."""
 
@@ -336,6 +390,12 @@ def _number(value, most, name):
     if not isinstance(value, int) or not 0 <= value <= most:
         raise ValueError(f"{name} is a number from 0 to {most}, not {value!r}")
     return value
+
+
+def _seconds(value):
+    if not 0 <= value <= U32_MAX:
+        raise ValueError(f"seconds are a number from 0 to {U32_MAX}, not {value!r}")
+    return math.ceil(value)
 
 
 def _expiry(expire):

@@ -55,6 +55,18 @@ class Closed(Error, ValueError):
     """It was closed."""
 
 
+class LoaderFailed(Error):
+    """Another thread's loader has failed; in that thread what it raised comes out."""
+
+
+class LoaderCycle(Error, RuntimeError):
+    """A loader asks for what it is loading, itself or by way of others."""
+
+
+class TimedOut(Error, TimeoutError):
+    """Another thread's loader has not ended in time."""
+
+
 class LibraryMissing(Error, ImportError):
     """There is no libsnug.so.0, or it is another version."""
 
@@ -76,4 +88,7 @@ BY_NAME = {
     "SNUG_ERROR_TOO_MANY_PINS": Pinned,
     "SNUG_ERROR_WRONG_THREAD": WrongThread,
     "SNUG_ERROR_STOPPED": Closed,
+    "SNUG_ERROR_LOADER": LoaderFailed,
+    "SNUG_ERROR_CYCLE": LoaderCycle,
+    "SNUG_ERROR_TIMED_OUT": TimedOut,
 }

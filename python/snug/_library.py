@@ -49,6 +49,23 @@ class Item(Structure):
 Visit = ctypes.CFUNCTYPE(None, c_void_p, POINTER(Item))
 
 
+class Loaded(Structure):
+    _fields_ = [("value", c_char_p), ("value_bytes", c_size_t), ("client_flags", c_uint32), ("fresh_s", c_uint32), ("absent_s", c_uint32),
+                ("is_absent", c_bool), ("own", c_void_p), ("reserved", c_uint64 * 2)]
+
+
+Load = ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p, c_void_p, c_size_t, POINTER(Loaded))
+
+
+class LoadOptions(Structure):
+    _fields_ = [("struct_bytes", c_size_t), ("load", Load), ("release", c_void_p), ("context", c_void_p), ("fresh_s", c_uint32), ("stale_s", c_uint32),
+                ("absent_s", c_uint32), ("wait_ns", c_uint64)]
+
+
+class Loading(Structure):
+    _fields_ = [("value", CacheValue), ("loader_error", c_int), ("stored", c_int), ("is_stale", c_bool), ("is_loaded", c_bool), ("reserved", c_uint64 * 2)]
+
+
 class CacheStats(Structure):
     _fields_ = [(name, c_uint64) for name in ("items", "item_bytes", "index_bytes", "hits", "misses", "stores", "evictions", "expired", "limit_bytes",
                                               "committed_bytes", "metadata_bytes", "reclaimable_bytes", "moves")] + [("reserved", c_uint64 * 6)]
@@ -117,6 +134,7 @@ FUNCTIONS = {
     "snug_cache_increment": [c_void_p, *KEY, c_uint64, POINTER(c_uint64)],
     "snug_cache_decrement": [c_void_p, *KEY, c_uint64, POINTER(c_uint64)],
     "snug_cache_flush": [c_void_p],
+    "snug_cache_get_or_load": [c_void_p, *KEY, c_void_p, c_size_t, POINTER(LoadOptions), POINTER(Loading)],
     "snug_cache_walk": [c_void_p, POINTER(Cursor), Visit, c_void_p],
     "snug_cache_set_limit": [c_void_p, c_size_t],
     "snug_cache_stats_get": [c_void_p, POINTER(CacheStats)],
@@ -139,6 +157,7 @@ INITIALISERS = {
     CacheOptions: "snug_cache_options_init",
     ClientOptions: "snug_cache_client_options_init",
     StoreOptions: "snug_cache_store_options_init",
+    LoadOptions: "snug_cache_load_options_init",
     HeapOptions: "snug_heap_options_init",
     DefragmentOptions: "snug_defragment_options_init",
 }

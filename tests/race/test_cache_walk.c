@@ -121,12 +121,15 @@ static void all_are_met_once(void **state) {
 	assert_int_equal(snug_cache_destroy(cache), SNUG_OK);
 }
 
-/* A place whose small values are more than a part has room for. */
-static void a_place_that_does_not_fit_is_asked_for_with_more_room(void **state) {
+/* Places whose values are more than a part has room for, and such as do not fit behind another. */
+static void a_place_that_does_not_fit_is_asked_for_anew(void **state) {
 	(void)state;
 	snug_cache *cache = make(1);
 	snug_cache_client *client = enter(cache);
 	for (uint32_t i = 0; i < 5000; i++) put(client, i, 4096 - i % 2);
+	(void)walk(client, &met);
+	assert_each_once(&met, 5000);
+	for (uint32_t i = 0; i < 5000; i++) put(client, i, 20 + i * 331 % 4000);
 	(void)walk(client, &met);
 	assert_each_once(&met, 5000);
 	leave(client);
@@ -249,7 +252,7 @@ static void what_stays_is_met_once_while_all_else_changes(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_are_met_once),
-		cmocka_unit_test(a_place_that_does_not_fit_is_asked_for_with_more_room),
+		cmocka_unit_test(a_place_that_does_not_fit_is_asked_for_anew),
 		cmocka_unit_test(a_clients_time_out_changes_nothing_but_that),
 		cmocka_unit_test(a_visit_may_use_the_client),
 		cmocka_unit_test(what_cannot_be_is_refused),

@@ -23,7 +23,8 @@ from snug import _library as lib  # noqa: E402
 MIB = 1 << 20
 STRUCTS = {"snug_log": lib.Log, "snug_cache_options": lib.CacheOptions, "snug_cache_client_options": lib.ClientOptions,
            "snug_cache_store_options": lib.StoreOptions, "snug_cache_value": lib.CacheValue, "snug_cache_lookup": lib.Lookup,
-           "snug_cache_stats": lib.CacheStats, "snug_cache_cursor": lib.Cursor, "snug_cache_item": lib.Item, "snug_owner": lib.Owner, "snug_heap_options": lib.HeapOptions,
+           "snug_cache_stats": lib.CacheStats, "snug_cache_cursor": lib.Cursor, "snug_cache_item": lib.Item,
+           "snug_cache_loaded": lib.Loaded, "snug_cache_load_options": lib.LoadOptions, "snug_cache_loading": lib.Loading, "snug_owner": lib.Owner, "snug_heap_options": lib.HeapOptions,
            "snug_defragment_options": lib.DefragmentOptions, "snug_estimate_report": lib.EstimateReport, "snug_report": lib.Report,
            "snug_stats": lib.Stats}
 
@@ -100,6 +101,56 @@ def expiry_is_seconds_from_now():
         for wrong in (-1, float("inf"), float("nan"), 1 << 40):
             refused(ValueError, cache.set, "key", "value", expire=wrong)
         assert cache.get("key") == b"value"
+
+
+def what_is_missing_is_loaded():
+    calls = []
+
+    def load(key):
+        calls.append(key)
+        return key * 3000
+
+    with snug.Cache(16 * MIB, workers=2) as cache:
+        assert cache.get_or_load("ab", load, fresh=60, stale=60, flags=5) == b"ab" * 3000 and calls == [b"ab"]
+        assert cache.get_or_load("ab", load) == b"ab" * 3000 and len(calls) == 1 and cache.gets("ab").flags == 5 and cache.gets("ab").expires_at > 0
+        assert cache.get_or_load("none", lambda key: calls.append(key), absent=100) is None
+        assert cache.get_or_load("none", load) is None and len(calls) == 2
+        assert cache.get_or_load("c", lambda key: cache.get_or_load("ab", load)) == b"ab" * 3000  # a loader uses the cache
+        refused(snug.LoaderCycle, cache.get_or_load, "d", lambda key: cache.get_or_load(key, load))
+        refused(ZeroDivisionError, cache.get_or_load, "e", lambda key: 1 / 0)
+        refused(TypeError, cache.get_or_load, "e", lambda key: 7)
+        refused(snug.Error, cache.get_or_load, "e", lambda key: cache.close())
+        for wrong in (-1, float("nan"), 1 << 32):
+            refused(ValueError, cache.get_or_load, "e", load, fresh=wrong)
+        assert cache.get("e") is None
+        refused(snug.KeyLength, cache.get_or_load, "", load)
+        # Four threads ask, and one of them loads.
+        begun, go, told = threading.Event(), threading.Event(), []
+
+        def slow(key):
+            calls.append(key)
+            begun.set()
+            go.wait()
+            raise RuntimeError("no source")
+
+        def ask():
+            try:
+                cache.get_or_load("slow", slow)
+            except Exception as error:
+                told.append(type(error))
+
+        calls.clear()
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        begun.wait()
+        refused(snug.TimedOut, cache.get_or_load, "slow", load, wait=0.001)
+        go.set()
+        for thread in threads:
+            thread.join()
+        # One that came only after the failure has loaded anew.
+        assert told.count(RuntimeError) == len(calls) and told.count(snug.LoaderFailed) == 4 - len(calls), told
+    refused(snug.Closed, cache.get_or_load, "ab", load)
 
 
 def all_items_are_met():
@@ -249,7 +300,7 @@ def another_library_is_refused_in_words():
     assert snug.version().count(".") == 2
 
 
-CASES = [structs_are_the_librarys, values_are_stored_and_found, all_items_are_met, numbers_of_changes, expiry_is_seconds_from_now, errors_are_exceptions,
+CASES = [structs_are_the_librarys, values_are_stored_and_found, all_items_are_met, what_is_missing_is_loaded, numbers_of_changes, expiry_is_seconds_from_now, errors_are_exceptions,
          a_closed_cache_says_so, threads_share_a_cache, a_fork_is_told, objects_live_in_a_heap, a_defragmentation_reclaims,
          another_library_is_refused_in_words]
 

@@ -1,5 +1,6 @@
 /* snug/snug.hpp: what is made is destroyed, errors are values, bytes come from what C++ has. */
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <cstring>
 #include <snug/snug.hpp>
@@ -33,7 +34,7 @@ static void every_error_has_its_number() {
 	SNUG_ERRORS(SAME)
 #undef SAME
 	CHECK(snug::from(SNUG_ERROR_PINNED) == snug::error::pinned);
-	CHECK(snug::code(snug::error::unclean) ==
+	CHECK(snug::code(snug::error::cycle) ==
 		  SNUG_ERROR_COUNT - 1); /* the last: a new one comes here, and in the header */
 }
 
@@ -142,6 +143,60 @@ static void a_cache_serves_threads() {
 	CHECK(cache->close());
 }
 
+static void what_is_missing_is_loaded() {
+	auto cache = snug::cache::create(16 * MIB, 2);
+	auto client = cache->client();
+	std::atomic<int> calls{0};
+	auto load = [&](std::string_view key) {
+		calls++;
+		return std::string(1000, key[0]);
+	};
+	CHECK(*client->get_or_load("a", load, {60, 60, 0, 7}) == std::string(1000, 'a'));
+	CHECK(*client->get_or_load("a", load) == std::string(1000, 'a') && calls == 1);
+	CHECK(client->gets("a")->client_flags == 7 && client->gets("a")->expires_at_s != 0);
+	auto absent = [&](std::string_view) -> snug::result<std::string> {
+		calls++;
+		return snug::error::not_found;
+	};
+	snug::loading remembered;
+	remembered.absent_s = 100;
+	CHECK(client->get_or_load("none", absent, remembered).error() == snug::error::not_found);
+	CHECK(client->get_or_load("none", absent).error() == snug::error::not_found && calls == 2);
+	auto failing = [&](std::string_view) -> snug::result<std::string> {
+		return snug::error::no_memory;
+	};
+	CHECK(client->get_or_load("b", failing).error() == snug::error::no_memory);
+	auto nested = [&](std::string_view) { return client->get_or_load("a", load); };
+	CHECK(*client->get_or_load("c", nested) == std::string(1000, 'a'));
+	auto circle = [&](std::string_view key) {
+		return client->get_or_load(key, [](std::string_view) { return std::string(); });
+	};
+	CHECK(client->get_or_load("d", circle).error() == snug::error::cycle);
+	calls = 0;
+	std::vector<std::thread> threads;
+	std::atomic<int> right{0};
+	for (int i = 0; i < 4; i++)
+		threads.emplace_back([&] {
+			auto own = cache->client();
+			for (int j = 0; j < 50; j++) {
+				auto found = own->get_or_load("key " + std::to_string(j), load);
+				right += found && *found == std::string(1000, 'k');
+			}
+		});
+	for (std::thread &thread : threads) thread.join();
+	CHECK(right == 200 && calls == 50);
+#if defined __cpp_exceptions
+	try {
+		(void)client->get_or_load(
+			"e", [](std::string_view) -> std::string { throw std::runtime_error("no source"); });
+		CHECK(false && "not thrown");
+	} catch (const std::runtime_error &error) {
+		CHECK(std::string(error.what()) == "no source");
+	}
+	CHECK(client->get("e").error() == snug::error::not_found);
+#endif
+}
+
 static void all_items_are_met() {
 	auto cache = snug::cache::create(16 * MIB, 2);
 	auto client = cache->client();
@@ -205,7 +260,8 @@ int main() {
 	const struct {
 		const char *name;
 		void (*run)();
-	} cases[] = {{"every_error_has_its_number", every_error_has_its_number},
+	} cases[] = {{"what_is_missing_is_loaded", what_is_missing_is_loaded},
+				 {"every_error_has_its_number", every_error_has_its_number},
 				 {"objects_go_with_their_owner", objects_go_with_their_owner},
 				 {"pins_hold_and_end", pins_hold_and_end},
 				 {"bytes_come_from_what_there_is", bytes_come_from_what_there_is},

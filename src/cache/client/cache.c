@@ -159,6 +159,10 @@ static snug_error create(const snug_cache_options *options, snug_cache **out) {
 	snug_cache *cache = aligned_alloc(_Alignof(snug_cache), round_up(bytes, _Alignof(snug_cache)));
 	if (cache == NULL) return SNUG_ERROR_OS_MEMORY;
 	memset(cache, 0, bytes);
+	if (!loads_init(&cache->loads)) {
+		free(cache);
+		return SNUG_ERROR_OS_MEMORY;
+	}
 	cache->item_max_bytes = options->item_max_bytes;
 	cache->no_eviction = options->no_eviction;
 	cache->evict_for = options->evict_for;
@@ -177,6 +181,7 @@ static snug_error create(const snug_cache_options *options, snug_cache **out) {
 	snug_error error = snug_workers_create(&workers, &cache->workers);
 	if (error) {
 		for (uint32_t i = 0; i < options->workers; i++) end_shard(&cache->worker[i]);
+		loads_deinit(&cache->loads);
 		free(cache);
 		return error;
 	}
@@ -197,11 +202,13 @@ snug_error snug_cache_destroy(snug_cache *cache) {
 	if (cache == NULL) return SNUG_OK;
 	collapse_stop(cache->collapse); /* what it looks through goes */
 	snug_error error = snug_workers_destroy(cache->workers);
-	if (!error)
-		free(cache);
-	else if (cache->collapses)
-		start_collapse(cache);
-	return error;
+	if (error) {
+		if (cache->collapses) start_collapse(cache);
+		return error;
+	}
+	loads_deinit(&cache->loads);
+	free(cache);
+	return SNUG_OK;
 }
 
 snug_workers *snug_cache_workers(snug_cache *cache) {

@@ -53,6 +53,7 @@ snug_error snug_cache_client_create(snug_cache *cache, const snug_cache_client_o
 
 snug_error snug_cache_client_destroy(snug_cache_client *client) {
 	if (client == NULL) return SNUG_OK;
+	if (client->loading > 0) return SNUG_ERROR_IN_USE;
 	snug_error error = parcels_wait(client);
 	if (!error) error = snug_client_destroy(client->client);
 	if (!error) free(client);
@@ -164,6 +165,7 @@ static snug_error begin_store(snug_cache_client *client, enum store_mode mode, c
 	 * becomes of the old value. */
 	operation->value_bytes = (uint32_t)smaller(value_bytes, client->cache->item_max_bytes + 1);
 	apply(&known, operation);
+	loads_overtake(&client->cache->loads, &operation->key);
 	return SNUG_OK;
 }
 
@@ -222,8 +224,11 @@ snug_error snug_cache_prepend(snug_cache_client *client, const void *key, size_t
 
 snug_error snug_cache_delete(snug_cache_client *client, const void *key, size_t key_bytes) {
 	if (client == NULL) return SNUG_ERROR_NULL;
-	snug_error error = begin(client, &client->request[0], OPERATION_DELETE, key, key_bytes);
-	return error ? error : ask_first(client);
+	struct request *request = &client->request[0];
+	snug_error error = begin(client, request, OPERATION_DELETE, key, key_bytes);
+	if (error) return error;
+	loads_overtake(&client->cache->loads, &request->operation.key);
+	return ask_first(client);
 }
 
 snug_error snug_cache_touch(snug_cache_client *client, const void *key, size_t key_bytes,
@@ -245,6 +250,7 @@ static snug_error calculate(snug_cache_client *client, const void *key, size_t k
 	if (error) return error;
 	request->operation.options = options;
 	request->operation.delta = delta;
+	loads_overtake(&client->cache->loads, &request->operation.key);
 	error = ask_first(client);
 	if (!error && result != NULL) *result = request->operation.number;
 	return error;
@@ -294,7 +300,9 @@ static void flush(void *context, uint32_t worker, snug_shard *shard,
 }
 
 snug_error snug_cache_flush(snug_cache_client *client) {
-	return client == NULL ? SNUG_ERROR_NULL : visit_all(client, flush, NULL, 0);
+	if (client == NULL) return SNUG_ERROR_NULL;
+	loads_overtake(&client->cache->loads, NULL);
+	return visit_all(client, flush, NULL, 0);
 }
 
 struct new_limit {

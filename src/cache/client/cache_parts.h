@@ -5,12 +5,15 @@
  *   cache_parcel.c  what askers with a time-out send: it outlives the asking
  *   cache_read.c    what an asker reads himself
  *   cache_walk.c    all items, part by part
+ *   get_or_load.c   getting what is loaded where it is missing
+ *   loads           who loads which key, and who waits for it
  *   upkeep          on any worker with a shard, the server's too: when maintenance runs
  *
  * A client is 22 KB: 64 requests, which is how many are asked at once. */
 #ifndef SNUG_CACHE_CACHE_PARTS_H
 #define SNUG_CACHE_CACHE_PARTS_H
 
+#include "cache/client/loads.h"
 #include "cache/client/upkeep.h"
 #include "cache/operation/request.h"
 #include "cache/shard/shard_hints.h"
@@ -54,6 +57,7 @@ struct snug_cache {
 	bool is_readable;
 	bool collapses;
 	struct collapse *collapse; /* NULL: none, or it could not be started */
+	struct loads loads;        /* its own mutex */
 	struct cache_worker worker[];
 };
 
@@ -76,6 +80,7 @@ struct snug_cache_client {
 	uint32_t late_visits;                /* of all workers */
 	uint16_t late_keys[CACHE_LATE_KEYS]; /* requests that are late, by their keys' hashes */
 	snug_cache_late late;                /* what was set later and has ended since it was told */
+	uint32_t loading; /* loaders, one in the other, that this client has called */
 	struct request request[CACHE_MANY];
 	snug_operation operation[CACHE_MANY];
 	snug_ticket ticket[CACHE_MANY];

@@ -91,6 +91,7 @@ static void tell_item(void *context, const struct walked *walked) {
 							.key_bytes = head->key_bytes,
 							.is_large = head->value_bytes > SMALL_BYTES};
 	size_t bytes = record_bytes(&record);
+	SNUG_ASSERT(part->used_bytes <= part->room_bytes && bytes % RECORD_GRAIN == 0);
 	if (telling->missing_bytes > 0 || bytes > part->room_bytes - part->used_bytes) {
 		telling->missing_bytes += bytes;
 		return;
@@ -145,6 +146,7 @@ static void tell_large(void *context, uint32_t worker, snug_shard *shard,
 	snug_item item;
 	(void)worker;
 	(void)counts;
+	SNUG_ASSERT(large->key_bytes == key.length);
 	large->is_found = snug_shard_find(shard, &key, &item) == SNUG_OK;
 	if (!large->is_found) return;
 	large->value = told_value(shard, item.attributes.client_flags, item.attributes.expires_at_s,
@@ -249,6 +251,7 @@ snug_error snug_cache_walk(snug_cache_client *client, snug_cache_cursor *cursor,
 	if (error) return error;
 	error = fetch_larges(client, part);
 	if (!error) {
+		SNUG_ASSERT(part->hash == 0 || part->hash > cursor->place);
 		/* before the visits, one of which may end the walk */
 		cursor->place = part->hash;
 		cursor->worker += part->hash == 0;

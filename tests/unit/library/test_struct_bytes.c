@@ -87,6 +87,22 @@ static snug_error use_cache_store_options(const void *options) {
 	return snug_cache_set(cache_client, "key", 3, "value", 5, options);
 }
 
+static int load_nothing(void *context, snug_cache_client *client, const void *key, size_t key_bytes,
+						snug_cache_loaded *out) {
+	(void)context;
+	(void)client;
+	(void)key;
+	(void)key_bytes;
+	(void)out;
+	return 0;
+}
+
+static snug_error use_cache_load_options(const void *options) {
+	char buffer[8];
+	snug_cache_loading told;
+	return snug_cache_get_or_load(cache_client, "load", 4, buffer, sizeof buffer, options, &told);
+}
+
 static snug_error use_request(const void *request) {
 	snug_response response;
 	snug_ticket late = 0;
@@ -126,6 +142,8 @@ FILLS(defragment_options, snug_defragment_options, snug_defragment_options_init,
 	  whole.step_bytes = 1000)
 FILLS(cache_store_options, snug_cache_store_options, snug_cache_store_options_init,
 	  whole.client_flags = 7)
+FILLS(cache_load_options, snug_cache_load_options, snug_cache_load_options_init,
+	  whole.load = load_nothing)
 FILLS(request, snug_request, init_request, whole.worker = 0)
 
 struct kind {
@@ -156,6 +174,8 @@ static const struct kind kinds[] = {
 	BARE(cache_client_options),
 	BARE(defragment_options),
 	BARE(cache_store_options),
+	{"cache_load_options", sizeof(snug_cache_load_options), END_OF(snug_cache_load_options, load),
+	 SNUG_ERROR_NULL, fill_cache_load_options, use_cache_load_options},
 	{"request", sizeof(snug_request), END_OF(snug_request, kind), SNUG_ERROR_OPTION, fill_request,
 	 use_request},
 };
