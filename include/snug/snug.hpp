@@ -783,6 +783,15 @@ class [[nodiscard]] client {
 	result<void> set_limit(std::size_t bytes) noexcept {
 		return snug_cache_set_limit(get(), bytes);
 	}
+	/* Of the first `count` namespaces, in the order of the options. RANGE: there are not so many. */
+	result<std::vector<snug_cache_namespace_stats>> namespaces(std::size_t count,
+															   bool counts_items) {
+		std::vector<snug_cache_namespace_stats> stats(count);
+		snug_error answer =
+			snug_cache_namespace_stats_get(get(), counts_items, stats.data(), count);
+		if (answer != SNUG_OK) return from(answer);
+		return stats;
+	}
 	result<snug_cache_stats> stats() noexcept {
 		snug_cache_stats stats{};
 		snug_error answer = snug_cache_stats_get(get(), &stats);

@@ -53,11 +53,12 @@ class Cache:
     item_max_bytes  key and value; the default is 1 MiB
     eviction     False: NoMemory instead
     evict_for    "hits": the share of requests that miss is kept low; "bytes": that of bytes
+    namespaces   beginnings of keys, such as "page:", that have figures of their own; up to 64
 
     A process that was forked makes one of its own. Keys are str or bytes of 1 to 250 bytes, values str or bytes; what is found is bytes. `expire` is seconds from now, 0 for ever.
     """
 
-    def __init__(self, limit_bytes, workers=1, item_max_bytes=None, eviction=True, evict_for="hits", limit_max_bytes=0):
+    def __init__(self, limit_bytes, workers=1, item_max_bytes=None, eviction=True, evict_for="hits", limit_max_bytes=0, namespaces=()):
         options = lib.options_of(lib.CacheOptions)
         options.limit_bytes = lib.size_argument(limit_bytes, "limit_bytes")
         options.limit_max_bytes = lib.size_argument(limit_max_bytes, "limit_max_bytes")
@@ -68,6 +69,12 @@ class Cache:
         options.evict_for = EVICT_FOR[evict_for]
         if item_max_bytes is not None:
             options.item_max_bytes = lib.size_argument(item_max_bytes, "item_max_bytes")
+        self._namespaces = list(namespaces)
+        names = (lib.Namespace * len(self._namespaces))()
+        for name, given in zip(names, self._namespaces):
+            name.prefix = data = lib.data_of(given)
+            name.prefix_bytes = len(data)
+        options.namespaces, options.namespace_count = names, len(names)
         self._pointer = ctypes.c_void_p()
         self._process = os.getpid()
         self._lock = threading.Lock()
@@ -270,6 +277,13 @@ class Cache:
         with self._client() as client:
             lib.check(lib.library.snug_cache_stats_get(client.pointer, ctypes.byref(stats)))
         return {name: getattr(stats, name) for name, _ in stats._fields_ if name != "reserved"}
+
+    def namespace_stats(self, items=True):
+        """{namespace: figures by name}. With `items` those that are there are counted, by a walk of all."""
+        stats = (lib.NamespaceStats * len(self._namespaces))()
+        with self._client() as client:
+            lib.check(lib.library.snug_cache_namespace_stats_get(client.pointer, items, stats, len(stats)))
+        return {name: {figure: getattr(one, figure) for figure, _ in one._fields_ if figure != "reserved"} for name, one in zip(self._namespaces, stats)}
 
     # ---- within
 

@@ -15,11 +15,15 @@ class Log(Structure):
     _fields_ = [("write", c_void_p), ("context", c_void_p), ("level", c_int)]
 
 
+class Namespace(Structure):
+    _fields_ = [("prefix", c_char_p), ("prefix_bytes", c_size_t)]
+
+
 class CacheOptions(Structure):
     _fields_ = [("struct_bytes", c_size_t), ("workers", c_uint32), ("limit_bytes", c_size_t), ("limit_max_bytes", c_size_t),
                 ("item_max_bytes", c_size_t), ("no_eviction", c_bool), ("evict_for", c_int), ("huge_pages", c_bool), ("name", c_char_p),
                 ("processors", c_void_p), ("log", Log), ("os", c_void_p), ("keep_free_bytes", c_uint64), ("collapse", c_bool),
-                ("memory_file", c_void_p), ("removed", c_void_p), ("removed_context", c_void_p)]
+                ("memory_file", c_void_p), ("removed", c_void_p), ("removed_context", c_void_p), ("namespaces", POINTER(Namespace)), ("namespace_count", c_uint32)]
 
 
 class ClientOptions(Structure):
@@ -69,6 +73,10 @@ class Loading(Structure):
 class CacheStats(Structure):
     _fields_ = [(name, c_uint64) for name in ("items", "item_bytes", "index_bytes", "hits", "misses", "stores", "evictions", "expired", "limit_bytes",
                                               "committed_bytes", "metadata_bytes", "reclaimable_bytes", "moves")] + [("reserved", c_uint64 * 6)]
+
+
+class NamespaceStats(Structure):
+    _fields_ = [(name, c_uint64) for name in ("items", "item_bytes", "hits", "misses", "evictions", "expired")] + [("reserved", c_uint64 * 2)]
 
 
 class Owner(Structure):
@@ -138,6 +146,7 @@ FUNCTIONS = {
     "snug_cache_walk": [c_void_p, POINTER(Cursor), Visit, c_void_p],
     "snug_cache_set_limit": [c_void_p, c_size_t],
     "snug_cache_stats_get": [c_void_p, POINTER(CacheStats)],
+    "snug_cache_namespace_stats_get": [c_void_p, c_bool, POINTER(NamespaceStats), c_size_t],
     "snug_heap_create": [POINTER(HeapOptions), POINTER(c_void_p)],
     "snug_heap_destroy": [c_void_p],
     "snug_heap_set_limit": [c_void_p, c_size_t],

@@ -23,7 +23,8 @@ from snug import _library as lib  # noqa: E402
 MIB = 1 << 20
 STRUCTS = {"snug_log": lib.Log, "snug_cache_options": lib.CacheOptions, "snug_cache_client_options": lib.ClientOptions,
            "snug_cache_store_options": lib.StoreOptions, "snug_cache_value": lib.CacheValue, "snug_cache_lookup": lib.Lookup,
-           "snug_cache_stats": lib.CacheStats, "snug_cache_cursor": lib.Cursor, "snug_cache_item": lib.Item,
+           "snug_cache_stats": lib.CacheStats, "snug_cache_cursor": lib.Cursor, "snug_cache_item": lib.Item, "snug_cache_namespace": lib.Namespace,
+           "snug_cache_namespace_stats": lib.NamespaceStats,
            "snug_cache_loaded": lib.Loaded, "snug_cache_load_options": lib.LoadOptions, "snug_cache_loading": lib.Loading, "snug_owner": lib.Owner, "snug_heap_options": lib.HeapOptions,
            "snug_defragment_options": lib.DefragmentOptions, "snug_estimate_report": lib.EstimateReport, "snug_report": lib.Report,
            "snug_stats": lib.Stats}
@@ -151,6 +152,19 @@ def what_is_missing_is_loaded():
         # One that came only after the failure has loaded anew.
         assert told.count(RuntimeError) == len(calls) and told.count(snug.LoaderFailed) == 4 - len(calls), told
     refused(snug.Closed, cache.get_or_load, "ab", load)
+
+
+def namespaces_have_figures():
+    with snug.Cache(4 * MIB, namespaces=["page:", b"user:"]) as cache:
+        cache.set("page:1", "x")
+        assert "page:1" in cache and "user:1" not in cache
+        stats = cache.namespace_stats()
+        assert stats["page:"]["items"] == stats["page:"]["hits"] == stats[b"user:"]["misses"] == 1 and stats[b"user:"]["items"] == 0
+        assert cache.namespace_stats(items=False)["page:"]["items"] == 0
+    with snug.Cache(4 * MIB) as cache:
+        assert cache.namespace_stats() == {}
+    refused(snug.Exists, snug.Cache, 4 * MIB, namespaces=["a", "a"])
+    refused(snug.KeyLength, snug.Cache, 4 * MIB, namespaces=[""])
 
 
 def all_items_are_met():
@@ -300,7 +314,7 @@ def another_library_is_refused_in_words():
     assert snug.version().count(".") == 2
 
 
-CASES = [structs_are_the_librarys, values_are_stored_and_found, all_items_are_met, what_is_missing_is_loaded, numbers_of_changes, expiry_is_seconds_from_now, errors_are_exceptions,
+CASES = [structs_are_the_librarys, values_are_stored_and_found, all_items_are_met, namespaces_have_figures, what_is_missing_is_loaded, numbers_of_changes, expiry_is_seconds_from_now, errors_are_exceptions,
          a_closed_cache_says_so, threads_share_a_cache, a_fork_is_told, objects_live_in_a_heap, a_defragmentation_reclaims,
          another_library_is_refused_in_words]
 

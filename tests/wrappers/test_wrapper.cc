@@ -197,6 +197,21 @@ static void what_is_missing_is_loaded() {
 #endif
 }
 
+static void namespaces_have_figures() {
+	const snug_cache_namespace names[] = {{"page:", 5}, {"user:", 5}};
+	snug_cache_options options = snug_cache_options_default();
+	options.limit_bytes = 4 * MIB;
+	options.namespaces = names;
+	options.namespace_count = 2;
+	auto cache = snug::cache::create(options);
+	auto client = cache->client();
+	CHECK(client->set("page:1", "x") && client->get("page:1") && !client->get("user:1"));
+	auto stats = client->namespaces(2, true);
+	CHECK(stats && stats->size() == 2 && (*stats)[0].items == 1 && (*stats)[0].hits == 1 &&
+		  (*stats)[1].misses == 1);
+	CHECK(client->namespaces(3, false).error() == snug::error::range);
+}
+
 static void all_items_are_met() {
 	auto cache = snug::cache::create(16 * MIB, 2);
 	auto client = cache->client();
@@ -267,6 +282,7 @@ int main() {
 				 {"bytes_come_from_what_there_is", bytes_come_from_what_there_is},
 				 {"a_shard_is_a_cache", a_shard_is_a_cache},
 				 {"a_cache_serves_threads", a_cache_serves_threads},
+				 {"namespaces_have_figures", namespaces_have_figures},
 				 {"all_items_are_met", all_items_are_met},
 				 {"workers_keep_objects", workers_keep_objects},
 				 {"errors_are_values_or_thrown", errors_are_values_or_thrown}};

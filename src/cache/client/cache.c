@@ -38,8 +38,9 @@ static void configure(void *context, uint32_t index, snug_heap_options *heap_opt
 	options.no_eviction = cache->no_eviction;
 	options.evict_for = cache->evict_for;
 	options.keep_free_bytes = cache->keep_free_bytes;
-	options.removed = cache->removed;
-	options.removed_context = cache->removed_context;
+	bool is_told = cache->removed != NULL || cache->spaces != NULL;
+	options.removed = is_told ? cache_removed : NULL;
+	options.removed_context = cache;
 	struct cache_worker *worker = &cache->worker[index];
 	worker->error = snug_shard_prepare(&options, heap_options, &worker->shard);
 	if (worker->error) worker->shard = NULL;
@@ -147,6 +148,12 @@ static void start_collapse(snug_cache *cache) {
 	free(ranges);
 }
 
+static void free_parts(snug_cache *cache) {
+	loads_deinit(&cache->loads);
+	spaces_destroy(cache->spaces);
+	free(cache);
+}
+
 static snug_error create(const snug_cache_options *options, snug_cache **out) {
 	if (options->workers == 0 || options->workers > SNUG_WORKERS_MAX) return SNUG_ERROR_OPTION;
 	if (options->item_max_bytes == 0 ||
@@ -159,9 +166,12 @@ static snug_error create(const snug_cache_options *options, snug_cache **out) {
 	snug_cache *cache = aligned_alloc(_Alignof(snug_cache), round_up(bytes, _Alignof(snug_cache)));
 	if (cache == NULL) return SNUG_ERROR_OS_MEMORY;
 	memset(cache, 0, bytes);
-	if (!loads_init(&cache->loads)) {
+	snug_error error = spaces_create(options->namespaces, options->namespace_count, &cache->spaces);
+	if (!error && !loads_init(&cache->loads)) error = SNUG_ERROR_OS_MEMORY;
+	if (error) {
+		spaces_destroy(cache->spaces);
 		free(cache);
-		return SNUG_ERROR_OS_MEMORY;
+		return error;
 	}
 	cache->item_max_bytes = options->item_max_bytes;
 	cache->no_eviction = options->no_eviction;
@@ -178,11 +188,10 @@ static snug_error create(const snug_cache_options *options, snug_cache **out) {
 	/* Before the workers settle it; who is refused is told so by the first of them. */
 	if (options->memory_file != NULL) (void)shard_take_secret(options->memory_file);
 	snug_workers_options workers = workers_options(options, cache);
-	snug_error error = snug_workers_create(&workers, &cache->workers);
+	error = snug_workers_create(&workers, &cache->workers);
 	if (error) {
 		for (uint32_t i = 0; i < options->workers; i++) end_shard(&cache->worker[i]);
-		loads_deinit(&cache->loads);
-		free(cache);
+		free_parts(cache);
 		return error;
 	}
 	cache->collapses = options->collapse && !options->huge_pages && options->os == NULL &&
@@ -206,8 +215,7 @@ snug_error snug_cache_destroy(snug_cache *cache) {
 		if (cache->collapses) start_collapse(cache);
 		return error;
 	}
-	loads_deinit(&cache->loads);
-	free(cache);
+	free_parts(cache);
 	return SNUG_OK;
 }
 

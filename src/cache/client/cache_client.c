@@ -45,6 +45,7 @@ snug_error snug_cache_client_create(snug_cache *cache, const snug_cache_client_o
 	client->cache = cache;
 	client->timeout_ns = known.timeout_ns;
 	uint32_t number = atomic_fetch_add_explicit(&cache->clients, 1, memory_order_relaxed);
+	client->number = number;
 	client->reads = &cache->reads[number % CACHE_READS];
 	hint_lots_init(&client->lots, number);
 	*out = client;

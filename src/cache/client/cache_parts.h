@@ -7,6 +7,8 @@
  *   cache_walk.c    all items, part by part
  *   get_or_load.c   getting what is loaded where it is missing
  *   loads           who loads which key, and who waits for it
+ *   cache_spaces.c  the figures of namespaces
+ *   spaces          which namespace a key has, and what was counted for it
  *   upkeep          on any worker with a shard, the server's too: when maintenance runs
  *
  * A client is 22 KB: 64 requests, which is how many are asked at once. */
@@ -14,6 +16,7 @@
 #define SNUG_CACHE_CACHE_PARTS_H
 
 #include "cache/client/loads.h"
+#include "cache/client/spaces.h"
 #include "cache/client/upkeep.h"
 #include "cache/operation/request.h"
 #include "cache/shard/shard_hints.h"
@@ -47,9 +50,10 @@ struct snug_cache {
 	size_t item_max_bytes;
 	bool no_eviction;
 	snug_evict_for evict_for;
-	uint64_t keep_free_bytes; /* each worker's */
-	snug_shard_removed removed;
+	uint64_t keep_free_bytes;   /* each worker's */
+	snug_shard_removed removed; /* the user's */
 	void *removed_context;
+	struct spaces *spaces; /* its counters are atomic; NULL: there are no namespaces */
 	uint32_t worker_count;
 	size_t limit_max_bytes;
 	/* The OS below is ours: its clock may be asked by any thread, and what is decommitted stays
@@ -74,6 +78,7 @@ struct snug_cache_client {
 	snug_client *client;
 	uint64_t timeout_ns;
 	struct cache_reads *reads; /* where it counts */
+	uint32_t number;           /* of those that were created */
 	struct hint_lots lots;
 	struct parcel *first_late; /* in the order in which they were sent */
 	struct parcel *last_late;
@@ -115,6 +120,17 @@ typedef void (*cache_visitor)(void *context, uint32_t worker, snug_shard *shard,
  * holds, without the bytes behind pointers, travels with it. */
 snug_error cache_visit(snug_cache_client *client, uint32_t worker, cache_visitor visit,
 					   void *context, uint32_t context_bytes);
+
+/* cache_spaces.c: the shards' `removed`: counts, and tells the user's. The context is the cache. */
+void cache_removed(void *context, snug_shard *shard, snug_removal why, const struct snug_key *key,
+				   const struct snug_item *item);
+
+/* For the key's namespace, where there are any. */
+static inline void cache_count(const snug_cache_client *client, const snug_key *key, bool hit) {
+	struct spaces *spaces = client->cache->spaces;
+	if (__builtin_expect(spaces != NULL, false))
+		spaces_add(spaces, client->number, key, hit ? SPACE_HIT : SPACE_MISS);
+}
 
 /* The first `count` requests, answered in place, within the client's time-out. TIMED_OUT: they are
  * under way, and nothing of the caller's memory is theirs. QUEUE_FULL: too many are late;

@@ -22,9 +22,10 @@
 
 /* ------------------------------------------------------------------ reading ---------------- */
 
-static void count(snug_cache_client *client, bool hit) {
+static void count(snug_cache_client *client, const snug_key *key, bool hit) {
 	_Atomic uint64_t *counter = hit ? &client->reads->hits : &client->reads->misses;
 	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+	cache_count(client, key, hit);
 }
 
 static snug_shard *shard_of(const snug_cache_client *client, const snug_key *key) {
@@ -63,7 +64,7 @@ static enum look tell(snug_cache_client *client, snug_shard *shard, const snug_k
 	SNUG_ASSERT(head->key_bytes == key->length);
 	if (!is_expired && wants_cas && head->cas == 0) return LOOK_ASK;
 	if (!is_expired && !tell_use(client, shard, key, head)) return LOOK_ASK;
-	count(client, !is_expired);
+	count(client, key, !is_expired);
 	if (is_expired) return LOOK_ABSENT;
 	*out = (snug_cache_value){.bytes = head->value_bytes,
 							  .client_flags = head->client_flags,
@@ -80,7 +81,7 @@ static enum look look(snug_cache_client *client, const snug_key *key, bool wants
 	if (!may_read(client, key)) return LOOK_ASK;
 	snug_shard *shard = shard_of(client, key);
 	enum look look = shard_read(shard, key, INT64_MAX, room, room_bytes, &copy);
-	if (look == LOOK_ABSENT) count(client, false);
+	if (look == LOOK_ABSENT) count(client, key, false);
 	if (look != LOOK_FOUND) return look;
 	return tell(client, shard, key, wants_cas, &copy.head, out);
 }
@@ -97,9 +98,12 @@ static void begin_get(const snug_cache_client *client, struct request *request, 
 	request->room_bytes = (uint32_t)smaller(room_bytes, client->cache->item_max_bytes);
 }
 
-static snug_error tell_answer(const struct request *request, snug_cache_value *out) {
+/* Its owner has counted it, but not for its namespace. */
+static snug_error tell_answer(const snug_cache_client *client, const struct request *request,
+							  snug_cache_value *out) {
 	const struct operation *operation = &request->operation;
 	snug_error error = operation_error(operation);
+	cache_count(client, &operation->key, error == SNUG_OK);
 	if (error) return error;
 	SNUG_ASSERT(operation->status == STATUS_FOUND && operation->lease.ref == 0);
 	*out = (snug_cache_value){
@@ -124,7 +128,7 @@ static snug_error get(snug_cache_client *client, const void *key, size_t key_byt
 	SNUG_ASSERT(seen == LOOK_ASK);
 	begin_get(client, &client->request[0], &named, buffer, room_bytes, wants_cas);
 	error = cache_ask(client, 1);
-	return error ? error : tell_answer(&client->request[0], out);
+	return error ? error : tell_answer(client, &client->request[0], out);
 }
 
 snug_error snug_cache_get(snug_cache_client *client, const void *key, size_t key_bytes,
@@ -189,7 +193,7 @@ static snug_error get_part(snug_cache_client *client, snug_cache_lookup *lookups
 	if (error) return error;
 	for (size_t i = 0; i < asked_count; i++) {
 		snug_cache_lookup *lookup = &lookups[asked[i]];
-		lookup->error = tell_answer(&client->request[i], &lookup->value);
+		lookup->error = tell_answer(client, &client->request[i], &lookup->value);
 	}
 	return SNUG_OK;
 }
@@ -220,7 +224,7 @@ snug_error snug_cache_view_begin(snug_cache_client *client, const void *key, siz
 	enum look seen = shard_look(shard, &named, INT64_MAX, &sight);
 	/* a torn head tells nothing: so it is proved once before it is told */
 	if (seen == LOOK_FOUND && (!sight_holds(&sight) || sight.next != 0)) seen = LOOK_ASK;
-	if (seen == LOOK_ABSENT) count(client, false);
+	if (seen == LOOK_ABSENT) count(client, &named, false);
 	if (seen == LOOK_FOUND)
 		seen = tell(client, shard, &named, sight.head.cas != 0, &sight.head, &value);
 	if (seen != LOOK_FOUND)
