@@ -58,6 +58,7 @@ static const struct route routes[] = {
 	{"GET", "/api/metrics", ANSWER_JSON, false, "metrics", {{0}}},
 	{"GET", "/api/latency", ANSWER_JSON, false, "latency", {{0}}},
 	{"GET", "/api/doctor", ANSWER_JSON, false, "doctor", {{0}}},
+	{"GET", "/api/slow", ANSWER_JSON, false, "slow", {{0}}},
 	{"GET", "/api/report", ANSWER_JSON, false, "report", {{"n", FORM_VALUE}}},
 	{"GET", "/api/schedules", ANSWER_JSON, false, "schedules", {{0}}},
 	{"GET", "/api/estimate", ANSWER_JSON, false, "estimate", {{"mode", FORM_VALUE}}},

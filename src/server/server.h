@@ -41,6 +41,8 @@
 #include "server/settings/settings.h"
 #include "server/tls/tls.h"
 #include "server/watch/prefixes.h"
+#include "server/watch/slow.h"
+#include "server/watch/watch.h"
 
 #include <snug/coordinator.h>
 #include <snug/histogram.h>
@@ -162,6 +164,7 @@ struct server_worker {
 	uint64_t slice_began_ns;    /* the one under way */
 	snug_histogram turn_ns;     /* of turns to which bytes or answers came, upkeep left out */
 	struct latency latency[LATENCY_KIND_COUNT]; /* of commands of its connections */
+	struct slow slow;                           /* the slowest of them */
 	uint64_t troubled[TROUBLE_COUNT];           /* its counters when it last looked */
 	struct past past[PAST_MARKS];               /* the latest first */
 	uint32_t watched_kinds; /* enum watch_kind, as of this turn: what somebody watches */

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tests of `snug clients`: who is connected is told, and closed by an operator; while others come and go.
+"""Tests of `snug clients`, `snug slow` and `snugctl latency`: who is connected, what took long, for an operator; while others come and go.
 
     test_clients.py SNUGCTL SNUGD
 
@@ -151,9 +151,10 @@ def test_clients_are_closed_by_id_address_and_idle_time():
         before = len(server.clients())
         assert "closed" in server.ctl("clients", "kill", "idle", "1")
         assert is_closed(victims[2]) and len(server.clients()) < before
+        wait_until(lambda: "closed by an operator" in server.log_text(), server.log_text)
+        kept = server.text()
         kept.send(b"stats\r\nstats reset\r\n")
         assert int(re.search(rb"STAT snug_killed (\d+)", kept.receive_until(b"RESET\r\n"))[1]) >= 3
-        wait_until(lambda: "closed by an operator" in server.log_text(), server.log_text)
         newer = server.text()
         newer.ask(b"mn\r\n", b"MN\r\n")
         assert server.one(newer)["id"] > first["id"], "an ID is used again"
@@ -202,6 +203,51 @@ def test_pages_tell_each_that_stays_once():
         assert max(map(len, table)) <= 80, max(table, key=len)
         for connection in staying:
             connection.close()
+
+
+SAMPLE = 61
+
+
+def slow(client):
+    """By number, from 1 on: the figures of each."""
+    client.send(b"snug slow\r\n")
+    found = {}
+    for number, name, value in re.findall(rb"STAT (\d+):(\w+) (\S*)\r\n", client.receive_until(b"END\r\n")):
+        found.setdefault(int(number), {})[name.decode()] = value.decode()
+    return [found[number] for number in sorted(found)]
+
+
+def test_the_slowest_are_told():
+    with Served() as server:
+        client = server.text()
+        assert slow(client) == []
+        for key, shown in ((b"\x1b[2J\x80", "%1B%5B2J%80"), (b"long" * 60, "long" * 16 + "..")):
+            for store, answer in ((b"set %s 0 0 100\r\n%s\r\n" % (key, bytes(100)), b"STORED\r\n"), (b"mg %s v\r\n" % key, b"VA 100\r\n%s\r\n" % bytes(100)), (b"touch %s 0\r\n" % key, b"TOUCHED\r\n")):
+                client.ask(store * SAMPLE, answer * SAMPLE)
+            told = [each for each in slow(client) if each["key"] == shown]
+            assert sorted(each["command"] for each in told) == ["mg", "set", "touch"], slow(client)
+            assert all(each["bytes"] == "100" for each in told), told
+        address = "tcp:%s:%d" % client.connection.getsockname()
+        assert all(each["addr"] == address and int(each["client"]) == server.one(client)["id"] and int(each["time"]) > 1700000000 for each in slow(client))
+        for _ in range(20):
+            client.ask(b"get k\r\n" * SAMPLE, b"END\r\n" * SAMPLE)
+        took = [int(each["took_ns"]) for each in slow(client)]
+        assert 8 <= len(took) <= 16 and took == sorted(took, reverse=True), took
+        assert max(map(len, server.ctl("latency").splitlines())) <= 80
+        assert server.ctl("slow").splitlines()[0].split() == ["TOOK", "COMMAND", "BYTES", "WHEN", "CLIENT", "KEY"]
+        assert [row.split()[0] for row in server.ctl("latency").splitlines()[1:-1]] == ["get", "store", "touch"]
+        assert json.loads(server.ctl("--json", "latency"))["get:count"] >= 20
+        assert json.loads(server.ctl("--json", "slow"))["1:took_ns"] == took[0]
+
+
+def test_who_a_client_is_is_not_told_as_slow():
+    with with_users() as server:
+        boss = log_in(server, b"boss b0ss")
+        for _ in range(2 * SAMPLE):
+            log_in(server, b"boss b0ss").close()
+        boss.ask(b"get k\r\n" * SAMPLE, b"END\r\n" * SAMPLE)
+        told = slow(boss)
+        assert told and all(each["command"] == "get" for each in told), told
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@
  *     connection_record    who owns a record
  *     connection_outbox    requests to the owners of keys
  *     connection_marks     dirty, blocked, held, closing; and the end: connection_reap
- *     connection_describe  `stats conns`, `snug clients`
+ *     connection_describe  `stats conns`, `snug clients`; how long commands took
  *
  * A connection that has much to send, or for which there is no record, is blocked: it parses
  * nothing and is not received from. So its memory is bounded: OUTPUT_BYTES_MAX and an answer, its
@@ -380,14 +380,9 @@ uint64_t relief_rest_ns(const struct turn *turn, uint64_t now_ns);
 /* connection_commands.c: parses and executes; tells how many bytes were used up. */
 size_t connection_commands(struct connection *connection, const char *bytes, size_t length);
 
-/* A command that was asked at `asked_ns` was carried out by now. */
-static inline void note_latency(struct server_worker *worker, const struct operation *operation,
-								uint64_t asked_ns) {
-	bool is_touch = operation->kind == OPERATION_GET && (operation->options & OPERATION_IS_TOUCH);
-	enum latency_kind kind = is_touch ? LATENCY_TOUCH : (enum latency_kind)operation->kind;
-	SNUG_ASSERT(kind < LATENCY_KIND_COUNT);
-	latency_add(&worker->latency[kind], os_now_ns() - asked_ns);
-}
+/* connection_describe.c: a command that was asked at `asked_ns` was carried out by now. */
+void note_latency(const struct connection *connection, const struct operation *operation,
+				  uint64_t asked_ns);
 _Static_assert((int)LATENCY_GET == (int)OPERATION_GET &&
 				   (int)LATENCY_STORE == (int)OPERATION_STORE &&
 				   (int)LATENCY_DELETE == (int)OPERATION_DELETE &&

@@ -292,7 +292,7 @@ static void perform_measured(struct connection *connection, struct command *comm
 	}
 	turn->asked_ns = turn->began_ns;
 	perform(connection, command);
-	if (turn->asked_ns != 0) note_latency(connection->worker, &command->operation, turn->asked_ns);
+	if (turn->asked_ns != 0) note_latency(connection, &command->operation, turn->asked_ns);
 	turn->asked_ns = 0;
 }
 

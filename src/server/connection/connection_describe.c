@@ -1,5 +1,5 @@
 /* server/connection/connection_describe.c: what is told of connections: `stats conns`, each worker's
- * listeners, then its connections, in memcached's words; and `snug clients`.
+ * listeners, then its connections, in memcached's words; `snug clients`; and how long commands took.
  *
  *     STAT 14:addr tcp:127.0.0.1:48568            the peer's address; of a listener its own
  *     STAT 14:listen_addr tcp:127.0.0.1:11211     ours, not of a listener
@@ -303,4 +303,34 @@ bool connections_select(struct server_worker *worker, bool from_first, uint32_t 
 		select_one(connection, clients);
 	}
 	return worker->described != NULL && !clients->has_more && !clients->text.failed;
+}
+
+/* ------------------------------------------------------------------ how long it took ------- */
+
+/* Who has been closed has no descriptor that were his. */
+static void note_slow(const struct connection *connection, const struct operation *operation,
+					  uint64_t took_ns) {
+	struct server_worker *worker = connection->worker;
+	struct text address = {0};
+	struct slow_command *command =
+		slow_note(&worker->slow, slow_minute(worker->clock_s), took_ns, operation);
+	command->wall_s = worker->wall_s;
+	command->client = connection_id(connection);
+	if (!connection->is_closing) put_address(&address, connection->stream.fd, peer_address);
+	if (connection->is_closing || address.failed) text_print(&address, "<closed>");
+	size_t bytes = address.length < SLOW_ADDRESS_ROOM ? address.length : SLOW_ADDRESS_ROOM - 1;
+	memcpy(command->address, address.bytes == NULL ? "" : address.bytes, bytes);
+	text_deinit(&address);
+}
+
+void note_latency(const struct connection *connection, const struct operation *operation,
+				  uint64_t asked_ns) {
+	struct server_worker *worker = connection->worker;
+	uint64_t took_ns = os_now_ns() - asked_ns;
+	bool is_touch = operation->kind == OPERATION_GET && (operation->options & OPERATION_IS_TOUCH);
+	enum latency_kind kind = is_touch ? LATENCY_TOUCH : (enum latency_kind)operation->kind;
+	SNUG_ASSERT(kind < LATENCY_KIND_COUNT);
+	latency_add(&worker->latency[kind], took_ns);
+	if (slow_takes(&worker->slow, slow_minute(worker->clock_s), took_ns))
+		note_slow(connection, operation, took_ns);
 }

@@ -7,7 +7,7 @@
 /* What was asked for the front of the answers can be said. */
 static void answer_returned(struct record *record) {
 	if (UNLIKELY(record->asked_ns != 0))
-		note_latency(record->connection->worker, &record->request.operation, record->asked_ns);
+		note_latency(record->connection, &record->request.operation, record->asked_ns);
 	record->is_ready = true;
 	if (record->connection->first_answer == record) answers_drain(record->connection);
 }

@@ -8,6 +8,7 @@
  *     errand_cleanup.c   what is asked of the coordinator: estimate, defrag, emergency, ..
  *     errand_clients.h, .c  who is connected; closes some of them
  *     errand_memory.c    what is asked of the workers themselves: metrics, latency, map, limit, ..
+ *     errand_slow.c      the slowest commands
  *     errand_ask.h, .c   an errand from a thread that is no worker's: HTTP's, an operator's
  *     errand_admission.c what a client may say who has not been let in, or may not do all
  *     errand_login.c     a client says who he is

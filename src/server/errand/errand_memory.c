@@ -376,6 +376,7 @@ struct errand *errand_memory(struct server *server, const struct line *words, bo
 	*known = true;
 	if (words_is(words, 0, "limit")) return limit(server, words, out);
 	if (words_is(words, 0, "items")) return inspect_items(server, words, out);
+	if (words_is(words, 0, "slow")) return errand_slow(server, out);
 	if (words_is(words, 0, "clients")) return errand_clients(server, words, out);
 	if (words_is(words, 0, "doctor")) return doctor_errand(server, words, out);
 	if (words_is(words, 0, "metrics"))

@@ -13,6 +13,8 @@ struct errand *errand_memory(struct server *server, const struct line *words, bo
 							 struct text *out);
 /* errand_clients.c */
 struct errand *errand_clients(struct server *server, const struct line *words, struct text *out);
+/* errand_slow.c */
+struct errand *errand_slow(struct server *server, struct text *out);
 /* errand_door.c: it tells what lies in the cache, by its keys. */
 bool errand_is_dump(const struct command *command);
 

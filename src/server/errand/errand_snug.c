@@ -26,6 +26,7 @@ static const struct {
 	{"metrics", "figures of all pools, worker by worker"},
 	{"doctor", "what is wrong, the figure that says so, and what to do"},
 	{"latency", "how long commands took, one in 61 of them, in buckets"},
+	{"slow", "the slowest commands of the last minutes, of those that are measured"},
 	{"clients [WHICH] [after ID]", "who is connected: ID, HOST:PORT, user NAME or idle SECONDS"},
 	{"clients kill WHICH", "closes them, and says how many"},
 	{"map", "the memory map, worker by worker, as JSON"},

@@ -2,6 +2,7 @@
  * this room:
  *
  *     watch.c        the watchers, and a line to each that wants it
+ *     slow.h, .c     the slowest commands, for who asks
  *     watch_keys.c   a key as memcached's lines tell it
  *     prefixes       operations counted by prefix of their keys, for `stats detail`
  *     watch_lines.h, .c   what is told of an item and of a connection

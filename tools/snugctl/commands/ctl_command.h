@@ -3,12 +3,14 @@
  *
  *     ctl_commands.c   the table, and the help that is made from it
  *     ctl_ask.c        asks at the port, and at the control socket what the port refuses; shows the answer
+ *     ctl_latency.c    latency
  *     ctl_map.c        map: as text, as JSON, or as a picture
  *     ctl_clients.c    clients
  *     ctl_doctor.c     doctor: what is wrong, as sentences
  *     ctl_memory.c     memory, made from what `stats` tells
  *     ctl_items.c      dump, load
  *     ctl_shutdown.c   shutdown
+ *     ctl_slow.c       slow
  *     ctl_top.c        top */
 #ifndef SNUGCTL_CTL_COMMAND_H
 #define SNUGCTL_CTL_COMMAND_H
@@ -78,11 +80,13 @@ void call_tell_of_door(const struct door *door);
 
 enum status run_ask(struct call *call); /* asks one line, shows the answer as a table */
 enum status run_clients(struct call *call);
+enum status run_latency(struct call *call);
 enum status run_map(struct call *call);
 enum status run_doctor(struct call *call);
 enum status run_memory(struct call *call);
 enum status run_items(struct call *call);
 enum status run_shutdown(struct call *call);
+enum status run_slow(struct call *call);
 enum status run_top(struct call *call);
 
 #endif

@@ -30,6 +30,9 @@ static const struct command table[] = {
 	 run_ask},
 	{"metrics", "  metrics                             figures of each worker and pool\n", 0,
 	 run_ask},
+	{"latency", "  latency                             how long commands took\n", 0, run_latency},
+	{"slow", "  slow                                the slowest of the last minutes\n", 0,
+	 run_slow},
 	{"clients",
 	 "  clients [WHICH]                     who is connected; WHICH: ID, HOST:PORT,\n"
 	 "                                      user NAME or idle SECONDS\n"
