@@ -60,16 +60,22 @@ static size_t tables_growth(const snug_shard *shard) {
 	return (shard->index.spills_free_count > 0 ? 0 : TABLE_GRAIN) + shard_pin_table_growth(shard);
 }
 
-bool shard_can_fit(const snug_shard *shard, size_t item_bytes, size_t charge_bytes,
-				   snug_error error) {
+static bool can_fit(const snug_shard *shard, size_t item_bytes, size_t charge_bytes,
+					snug_error error, bool has_cells) {
 	struct fit_wish wish = {
 		.object_bytes = item_bytes,
 		.charge_bytes = charge_bytes + (item_bytes > 0 ? tables_growth(shard) : 0),
 		.spare_bytes = tables_spare(shard, shard->stats.leases + 1),
 		.kept = shard->watched,
 		.os_refused = error == SNUG_ERROR_OS_MEMORY,
+		.has_cells = has_cells,
 	};
 	return fit_if_all_went(shard->heap, &wish);
+}
+
+bool shard_can_fit(const snug_shard *shard, size_t item_bytes, size_t charge_bytes,
+				   snug_error error) {
+	return can_fit(shard, item_bytes, charge_bytes, error, false);
 }
 
 /* All charges but the shard's own, which may end, and of those what an empty shard does not need. */
@@ -213,23 +219,28 @@ static inline bool surely_fits(const snug_shard *shard, size_t bytes, snug_error
 }
 
 /* It would fit, and it is not the OS that takes nothing back. What the OS must give is asked for
- * first. */
-static bool would_fit(const snug_shard *shard, size_t bytes, snug_error error) {
+ * first. `has_cells`: it has given what size classes need. Then they are in the account, and not set
+ * aside a second time when this is asked again: or what was to fit would not, though items went. */
+static bool would_fit(const snug_shard *shard, size_t bytes, snug_error error, bool *has_cells) {
 	if (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY) return false;
-	if (fit_has_pages(shard->heap, bytes) || !shard_can_fit(shard, bytes, 0, error)) return false;
-	return fit_commit(shard->heap, bytes) == SNUG_OK ||
-		   shard_can_fit(shard, bytes, 0, SNUG_ERROR_OS_MEMORY);
+	if (fit_has_pages(shard->heap, bytes) || !can_fit(shard, bytes, 0, error, *has_cells))
+		return false;
+	snug_error refused = fit_commit(shard->heap, bytes);
+	*has_cells |= !refused;
+	return !refused || can_fit(shard, bytes, 0, SNUG_ERROR_OS_MEMORY, *has_cells);
 }
 
 static snug_error alloc_any(snug_shard *shard, size_t bytes, bool contiguous, bool evicts,
 							snug_ref *out) {
 	snug_alloc_options options = {.contiguous = contiguous};
 	size_t wanted_bytes = bytes;
+	bool has_cells = false;
 	for (;;) {
 		snug_error error = contiguous ? snug_ref_alloc_with(shard->heap, bytes, &options, out)
 									  : snug_ref_alloc(shard->heap, bytes, out);
 		if (!error || !evicts) return error;
-		if (UNLIKELY(!surely_fits(shard, bytes, error) && !would_fit(shard, bytes, error)))
+		if (UNLIKELY(!surely_fits(shard, bytes, error) &&
+					 !would_fit(shard, bytes, error, &has_cells)))
 			return error;
 		if (!make_room_for(shard, wanted_bytes)) return error;
 		wanted_bytes = bytes / 8 + 1; /* tables and holes take some of it */

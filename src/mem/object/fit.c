@@ -72,12 +72,12 @@ static size_t growth(const struct range *range, size_t bytes) {
 }
 
 /* Of the tables, for so many pages; a grain of cells for the classes of one object. */
-static size_t table_growth(const snug_heap *heap, uint64_t pages, bool has_object) {
+static size_t table_growth(const snug_heap *heap, uint64_t pages, bool lacks_cells) {
 	const struct arena *arena = &heap->arena;
 	uint64_t regions = (pages + region_pages(arena) - 1) >> arena->region_shift;
 	return growth(&arena->page_range, (pages + 1) * sizeof(struct page)) +
 		   growth(&arena->region_range, regions * sizeof(struct region)) +
-		   (has_object ? METADATA_GRAIN : 0);
+		   (lacks_cells ? METADATA_GRAIN : 0);
 }
 
 /* By its own class, or where that cannot begin, by any larger one. */
@@ -91,8 +91,9 @@ static bool is_served(const snug_heap *heap, uint16_t id) {
 
 /* What is committed must do: a page for each fragment, as the plan is not simplified then; and
  * classes that are active, or the cells for them. */
-static bool fits_committed(const snug_heap *heap, uint64_t kept, size_t bytes) {
-	uint64_t pages = bytes > 0 ? 1 : 0;
+static bool fits_committed(const snug_heap *heap, const struct fit_wish *wish, uint64_t kept) {
+	size_t bytes = wish->object_bytes;
+	uint64_t pages = kept + (bytes > 0);
 	bool has_classes = true;
 	size_t slot_bytes = bytes + heap->slot_trailer_bytes;
 	uint16_t id = class_find(&heap->classes, FAMILY_BYTES, slot_bytes);
@@ -100,28 +101,28 @@ static bool fits_committed(const snug_heap *heap, uint64_t kept, size_t bytes) {
 	if (bytes > 0 && (id == CLASS_NONE || class_may_split(&heap->classes, id, slot_bytes))) {
 		struct chain_plan plan;
 		chain_plan_make(heap, bytes, &plan);
-		pages = plan.whole + plan.tails;
+		pages = kept + plan.whole + plan.tails;
 		if (plan.whole > 0)
 			has_classes &= is_served(heap, (uint16_t)(heap->classes.first[FAMILY_COUNT] - 1));
 		for (uint32_t tail = 0; tail < plan.tails; tail++)
 			has_classes &= is_served(heap, plan.tail_id[tail]);
 	}
-	return (kept + pages) << heap->arena.page_shift <= heap->arena.committed_bytes &&
-		   (has_classes || cells_have_spare(&heap->cells));
+	return pages << heap->arena.page_shift <= heap->arena.committed_bytes &&
+		   (has_classes || wish->has_cells || cells_have_spare(&heap->cells));
 }
 
 static bool fits_pages(const snug_heap *heap, const struct fit_wish *wish) {
 	const struct arena *arena = &heap->arena;
 	uint64_t kept = kept_pages(heap, wish), pages = kept + pages_for(heap, wish->object_bytes);
-	bool has_object = wish->object_bytes > 0;
+	bool lacks_cells = wish->object_bytes > 0 && !wish->has_cells;
 	if (pages > arena->page_count) return false;
 	uint64_t charged_bytes =
 		arena->charged_bytes > wish->spare_bytes ? arena->charged_bytes - wish->spare_bytes : 0;
 	uint64_t bytes = (pages << arena->page_shift) + arena->metadata_bytes +
-					 table_growth(heap, pages, has_object) + charged_bytes;
+					 table_growth(heap, pages, lacks_cells) + charged_bytes;
 	if (bytes > arena->limit_goal_bytes) return false;
 	if (wish->charge_bytes > arena->limit_goal_bytes - bytes) return false;
-	return !wish->os_refused || fits_committed(heap, kept, wish->object_bytes);
+	return !wish->os_refused || fits_committed(heap, wish, kept);
 }
 
 /* In a slab that stays for its pins: of all its slots but the pinned ones. */

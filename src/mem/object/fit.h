@@ -22,6 +22,7 @@ struct fit_wish {
 	snug_ref kept;       /* an object that stays, as what is pinned does; 0: none */
 	bool ignores_pins;   /* as if nothing were pinned: whether it can ever fit */
 	bool os_refused;     /* the OS commits nothing more: what is committed must do */
+	bool has_cells; /* fit_commit has got those of the object's classes: they are in the account */
 };
 
 bool fit_if_all_went(const snug_heap *heap, const struct fit_wish *wish);
