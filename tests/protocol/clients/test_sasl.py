@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Clients that say who they are by SASL, as they are: pylibmc, PHP's memcached, Dalli, bmemcached, npm's memjs; those that are not installed are left out."""
+"""Clients that say who they are by SASL, as they are: pylibmc, PHP's memcached, Dalli, bmemcached, npm's memjs, libmemcached's tools; those that are not
+installed are left out."""
 
 import os
 import subprocess
@@ -57,6 +58,12 @@ client.set('key', 'js', { expires: 60 })
   .then(({ value }) => process.exit(value && value.toString() === 'js' ? 0 : 3))
   .catch(() => process.exit(3));
 """
+TOOLS = r"""
+cd "$(mktemp -d)" && trap 'rm -r "$PWD"' EXIT
+printf tools > key
+with="--servers=$1:$2 --binary --username=cache"
+memccp $with --password="$3" key && [ "$(memccat $with --password="$3" key)" = tools ] || exit 3
+"""
 
 # name -> what shows that it is there, the program
 CLIENTS = {
@@ -64,6 +71,7 @@ CLIENTS = {
     "Dalli": (["ruby", "-e", "require 'dalli'; exit(Dalli::VERSION.to_i < 5)"], ["ruby", "-e", RUBY]),
     "pylibmc": ([sys.executable, "-c", "import pylibmc, sys; sys.exit(not pylibmc.support_sasl)"], [sys.executable, "-c", PYLIBMC]),
     "bmemcached": ([sys.executable, "-c", "import bmemcached"], [sys.executable, "-c", BMEMCACHED]),
+    "libmemcached's tools": (["sh", "-c", "memccp --help | grep -q -e --username && command -v memccat"], ["sh", "-c", TOOLS, "sh"]),
     "memjs": (["node", "-e", "require('memjs')"], ["node", "-e", MEMJS, "--"]),
 }
 
