@@ -150,7 +150,9 @@ enum settings_kind {
 	  "dump_enabled",                                                                              \
 	  "take snug items and the dumps, which tell all items, on the operator's socket alone")       \
 	X(NETWORK, 'W', "disable-watch", FLAG, SETTINGS_FIELD(no_watch), "", 0, 1, "yes|no",           \
-	  "watch_enabled", "refuse watch, which tells clients what others do")                         \
+	  "watch_enabled",                                                                             \
+	  "refuse watch, which tells a client, line by line, what others get, store and delete, what " \
+	  "is evicted and who connects")                                                               \
 	X(NETWORK, 'A', "enable-shutdown", FLAG, SETTINGS_FIELD(enable_shutdown), "", 0, 1, "no|yes",  \
 	  "shutdown_command",                                                                          \
 	  "take the command shutdown from every client, not from the operator's socket alone")         \
