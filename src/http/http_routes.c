@@ -39,7 +39,14 @@ struct parameter {
 	enum form form;
 };
 
-enum answer_kind { ANSWER_JSON, ANSWER_MAP, ANSWER_METRICS, ANSWER_HEALTH, ANSWER_PAGE };
+enum answer_kind {
+	ANSWER_JSON,
+	ANSWER_KEYS,
+	ANSWER_MAP,
+	ANSWER_METRICS,
+	ANSWER_HEALTH,
+	ANSWER_PAGE
+};
 
 struct route {
 	const char *method;
@@ -59,6 +66,13 @@ static const struct route routes[] = {
 	{"GET", "/api/latency", ANSWER_JSON, false, "latency", {{0}}},
 	{"GET", "/api/doctor", ANSWER_JSON, false, "doctor", {{0}}},
 	{"GET", "/api/slow", ANSWER_JSON, false, "slow", {{0}}},
+	{"GET",
+	 "/api/bigkeys",
+	 ANSWER_KEYS,
+	 false,
+	 "bigkeys",
+	 {{"n", FORM_VALUE}, {"delimiter", FORM_NAMED}}},
+	{"GET", "/api/hotkeys", ANSWER_KEYS, false, "hotkeys", {{"n", FORM_VALUE}}},
 	{"GET", "/api/report", ANSWER_JSON, false, "report", {{"n", FORM_VALUE}}},
 	{"GET", "/api/schedules", ANSWER_JSON, false, "schedules", {{0}}},
 	{"GET", "/api/estimate", ANSWER_JSON, false, "estimate", {{"mode", FORM_VALUE}}},
@@ -148,7 +162,7 @@ static bool is_word(const char *value) {
 	size_t length = strlen(value);
 	if (length == 0 || length > WORD_MAX) return false;
 	for (size_t i = 0; i < length; i++)
-		if (!isalnum((unsigned char)value[i]) && strchr(":-.", value[i]) == NULL) return false;
+		if (!isalnum((unsigned char)value[i]) && strchr(":-./_|", value[i]) == NULL) return false;
 	return true;
 }
 
@@ -208,6 +222,17 @@ static void answer_command(const struct route *route, struct asks *asks, http_pa
 	text_deinit(&answer);
 }
 
+/* Whoever is not to see the items elsewhere is not to see their keys here, where nobody says who he
+ * is. */
+static void answer_keys(const struct route *route, struct asks *asks, http_parameter *parameter,
+						void *context, struct http_answer *out) {
+	const struct settings *settings = &asks->server->settings;
+	if (settings->no_dump || settings->control_only || asks->server->auth != NULL)
+		say(out, 403, "keys are told on the control socket alone: snugctl");
+	else
+		answer_command(route, asks, parameter, context, out);
+}
+
 static bool has_figures(const struct text *answer) {
 	return !answer->failed && answer->length > 5 && memcmp(answer->bytes, "STAT ", 5) == 0;
 }
@@ -245,6 +270,9 @@ void route_answer(const struct route *route, struct asks *asks, http_parameter *
 	case ANSWER_JSON:
 	case ANSWER_MAP:
 		answer_command(route, asks, parameter, context, out);
+		break;
+	case ANSWER_KEYS:
+		answer_keys(route, asks, parameter, context, out);
 		break;
 	case ANSWER_METRICS:
 		answer_metrics(asks, out);

@@ -54,6 +54,7 @@ struct connection;
 struct auth;
 struct clients;
 struct channel;
+struct hot_keys;
 struct errand;
 
 /* What a worker counts of its connections. */
@@ -167,6 +168,7 @@ struct server_worker {
 	struct slow slow;                           /* the slowest of them */
 	uint64_t troubled[TROUBLE_COUNT];           /* its counters when it last looked */
 	struct past past[PAST_MARKS];               /* the latest first */
+	struct hot_keys *hot_keys;                  /* of its connections; in its turn */
 	uint32_t watched_kinds; /* enum watch_kind, as of this turn: what somebody watches */
 	uint64_t limit_bytes;   /* of its own memory, as settings_live was last seen to say */
 	struct turn *turn;      /* server_worker.c's own */
@@ -206,6 +208,8 @@ struct server {
 	struct prefixes prefixes;
 	/* atomic, 0: none yet. The class that `stats items` has told all items to be in. */
 	_Atomic uint32_t told_class;
+	/* atomic: who looks at all keys sets it, and takes it back: one errand at a time */
+	_Atomic bool is_walked;
 	struct trouble trouble[TROUBLE_COUNT];
 	struct settings_live live; /* atomics: the main thread sets them, any worker reads them */
 	/* atomic: any worker adds and takes away; those above live.connections_max are turned away */

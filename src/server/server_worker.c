@@ -550,7 +550,9 @@ snug_error server_worker_begin(struct server_worker *worker) {
 	turn->now_s = (uint32_t)(os_now_ns() / NS_PER_SECOND);
 	hint_lots_init(&turn->lots, worker->index);
 	upkeep_init(&turn->upkeep);
+	hot_keys_init(&turn->hot_keys);
 	worker->turn = turn;
+	worker->hot_keys = &turn->hot_keys;
 	worker->describe = connections_describe;
 	worker->clients = connections_select;
 	uint64_t limit_bytes = settings->memory_bytes / worker->server->worker_count;
@@ -563,6 +565,7 @@ snug_error server_worker_begin(struct server_worker *worker) {
 		free(turn->outbox_last);
 		free(turn);
 		worker->turn = NULL;
+		worker->hot_keys = NULL;
 		return error;
 	}
 	if (turn->outbox == NULL || turn->outbox_last == NULL) error = SNUG_ERROR_OS_MEMORY;
@@ -574,6 +577,7 @@ snug_error server_worker_begin(struct server_worker *worker) {
 	if (error) {
 		give_back(turn);
 		worker->turn = NULL;
+		worker->hot_keys = NULL;
 	}
 	return error;
 }
@@ -592,6 +596,7 @@ void server_worker_end(struct server_worker *worker) {
 		if (!errands_poll(worker) && turn->errands != NULL) os_thread_sleep(1000000);
 	}
 	snug_shard_discharge(worker->shard, sizeof *turn + io_memory_bytes(turn->io));
+	worker->hot_keys = NULL;
 	give_back(turn);
 	worker->turn = NULL;
 }

@@ -50,6 +50,7 @@
 #include "server/buffers/buffers.h"
 #include "server/errand/errand.h"
 #include "server/errand/errand_clients.h"
+#include "server/figures/hot_keys.h"
 #include "server/io/io.h"
 #include "server/process/listeners.h"
 #include "server/protocol/protocol.h"
@@ -266,6 +267,7 @@ struct turn {
 	char decoded[BATCH_COMMANDS][DECODED_KEY_BYTES];
 	struct hint_lots lots;
 	char read_value[READ_BYTES_MAX]; /* of another's item */
+	struct hot_keys hot_keys;
 };
 
 static inline struct turn *turn_of(const struct connection *connection) {

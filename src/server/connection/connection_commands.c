@@ -290,6 +290,7 @@ static void perform_measured(struct connection *connection, struct command *comm
 		perform(connection, command);
 		return;
 	}
+	hot_keys_note(&turn->hot_keys, &command->operation);
 	turn->asked_ns = turn->began_ns;
 	perform(connection, command);
 	if (turn->asked_ns != 0) note_latency(connection, &command->operation, turn->asked_ns);

@@ -8,9 +8,10 @@
  *       refresh_certs
  *     shutdown                        always                   with --enable-shutdown (-A), as in
  *                                                              memcached
- *     snug items, stats cachedump,    always                   unless --disable-dumping (-X)
- *       stats detail, lru_crawler                              or --control-only
- *       metadump, mgdump
+ *     snug items, bigkeys, hotkeys,   always                   unless --disable-dumping (-X)
+ *       stats cachedump, stats                                 or --control-only
+ *       detail, lru_crawler metadump,
+ *       mgdump
  *     watch                           never: it takes questions    unless --disable-watch (-W) or
  *                                     and tells answers           --control-only
  *     other snug commands, which tell always                   unless --control-only
@@ -38,7 +39,8 @@ static bool asks_for(const struct command *command, const char *name) {
 bool errand_is_dump(const struct command *command) {
 	switch ((enum command_kind)command->kind) {
 	case COMMAND_SNUG:
-		return asks_for(command, "items");
+		return asks_for(command, "items") || asks_for(command, "bigkeys") ||
+			   asks_for(command, "hotkeys");
 	case COMMAND_STATS:
 		return asks_for(command, "cachedump");
 	case COMMAND_CRAWLER:

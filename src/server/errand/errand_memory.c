@@ -378,6 +378,8 @@ struct errand *errand_memory(struct server *server, const struct line *words, bo
 	if (words_is(words, 0, "items")) return inspect_items(server, words, out);
 	if (words_is(words, 0, "slow")) return errand_slow(server, out);
 	if (words_is(words, 0, "clients")) return errand_clients(server, words, out);
+	if (words_is(words, 0, "bigkeys")) return inspect_keys(server, words, out);
+	if (words_is(words, 0, "hotkeys")) return inspect_hot(server, words, out);
 	if (words_is(words, 0, "doctor")) return doctor_errand(server, words, out);
 	if (words_is(words, 0, "metrics"))
 		memory = begin(server, visit_metrics, answer_text, out);

@@ -31,6 +31,8 @@ static const struct {
 	{"clients kill WHICH", "closes them, and says how many"},
 	{"map", "the memory map, worker by worker, as JSON"},
 	{"items [WORKER HASH]", "items as commands that store them, a part at a time; NEXT: the rest"},
+	{"bigkeys [N] [delimiter C]", "the largest items, prefixes of keys, sizes and times to live"},
+	{"hotkeys [N]", "which keys are asked for most, from a sample"},
 	{"limit [BYTES]", "the memory limit; another one, from now on"},
 	{"check", "walks all memory and says whether it is sound"},
 	{"help", ""},

@@ -4,6 +4,8 @@
  *     figures_sum.c      the counters of all workers, added up
  *     figures_past.c     what was counted in the last minutes
  *     figures_memory.c   what the memory is used for: pure
+ *     top.h, .c          who has most, in bounded memory: pure
+ *     hot_keys.h, .c     which keys are asked for most, from a sample
  *
  *     limit >= used = values + keys + heads + held + waste + holes + page_ends     slabs
  *                   + free_pages                                                   other pages

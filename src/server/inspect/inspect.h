@@ -5,6 +5,8 @@
  *     inspect_dump.c    `lru_crawler metadump|mgdump`, `stats cachedump`: the items by their keys
  *     inspect_sizes.c   `stats sizes`: how many items there are of each size
  *     inspect_prefixes.c  `stats detail`: operations by prefix
+ *     inspect_keys.c    `snug bigkeys`: what takes the memory, by key, prefix, size, time to live
+ *     inspect_hot.c     `snug hotkeys`: which keys are asked for most
  *     inspect_watch.c   `watch`
  *     inspect_walk.c    a slice of a walk over one worker's items
  *     inspect_parts.h   what these share
@@ -19,6 +21,9 @@
 
 /* `words` are those behind `snug`. NULL, here and below: `out` has the answer. */
 struct errand *inspect_items(struct server *server, const struct line *words, struct text *out);
+
+struct errand *inspect_keys(struct server *server, const struct line *words, struct text *out);
+struct errand *inspect_hot(struct server *server, const struct line *words, struct text *out);
 
 enum dump_form {
 	DUMP_META,  /* key=.. exp=.. la=.. */

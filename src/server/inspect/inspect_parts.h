@@ -26,4 +26,9 @@ bool key_is_word(const snug_key *key);
 /* As it is, or in base64 if it is no word. */
 void walk_say_key(struct text *text, const snug_key *key);
 
+/* A key, or a part of one, as a word of a STAT line: letters, digits and marks as they are, %XX for blanks,
+ * control characters, '%' and what is no ASCII. "": as it is. */
+#define WORD_ROOM (3 * SNUG_KEY_BYTES_MAX + 1)
+const char *walk_word(const void *bytes, size_t length, char room[WORD_ROOM]);
+
 #endif

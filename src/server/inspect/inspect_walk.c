@@ -38,3 +38,20 @@ void walk_say_key(struct text *text, const snug_key *key) {
 	base64_encode(key->bytes, key->length, shown, &shown_bytes);
 	text_append(text, shown, shown_bytes);
 }
+
+const char *walk_word(const void *bytes, size_t length, char room[WORD_ROOM]) {
+	static const char digits[] = "0123456789ABCDEF";
+	const unsigned char *from = bytes;
+	char *to = room;
+	for (size_t i = 0; i < length && i < SNUG_KEY_BYTES_MAX; i++) {
+		if (from[i] > ' ' && from[i] < 0x7F && from[i] != '%') {
+			*to++ = (char)from[i];
+			continue;
+		}
+		*to++ = '%';
+		*to++ = digits[from[i] >> 4];
+		*to++ = digits[from[i] & 15];
+	}
+	*to = '\0';
+	return room;
+}

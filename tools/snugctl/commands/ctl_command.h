@@ -7,6 +7,7 @@
  *     ctl_map.c        map: as text, as JSON, or as a picture
  *     ctl_clients.c    clients
  *     ctl_doctor.c     doctor: what is wrong, as sentences
+ *     ctl_keys.c       bigkeys, hotkeys, sizes: as tables
  *     ctl_memory.c     memory, made from what `stats` tells
  *     ctl_items.c      dump, load
  *     ctl_shutdown.c   shutdown
@@ -83,6 +84,9 @@ enum status run_clients(struct call *call);
 enum status run_latency(struct call *call);
 enum status run_map(struct call *call);
 enum status run_doctor(struct call *call);
+enum status run_bigkeys(struct call *call);
+enum status run_hotkeys(struct call *call);
+enum status run_sizes(struct call *call);
 enum status run_memory(struct call *call);
 enum status run_items(struct call *call);
 enum status run_shutdown(struct call *call);

@@ -43,6 +43,16 @@ static const struct command table[] = {
 	 run_doctor},
 	{"memory", "  memory                              what the memory is used for\n", 0,
 	 run_memory},
+	{"bigkeys",
+	 "  bigkeys [N] [delimiter C]           the N largest items, and prefixes of keys\n"
+	 "                                      with what they take; default: 10, ':'\n",
+	 0, run_bigkeys},
+	{"hotkeys", "  hotkeys [N]                         which keys are asked for most\n", 0,
+	 run_hotkeys},
+	{"sizes",
+	 "  sizes                               how many items of each size, and of each\n"
+	 "                                      time to live\n",
+	 0, run_sizes},
 	{"limit", "  limit [BYTES]                       the memory limit; BYTES: set it\n", 0,
 	 run_ask},
 	{"check", "  check                               walks all memory: is it sound?\n", 0, run_ask},
