@@ -115,6 +115,18 @@ def test_each_path_tells():
         assert served.ask("HEAD", "/healthz")[0] == 200
 
 
+def test_keys_are_told_where_nobody_is_kept_from_them():
+    with Http() as served:
+        served.store(b"set a/1 0 0 5\r\nvalue\r\nset a/2 0 0 5\r\nvalue\r\n")
+        found = served.get("/api/bigkeys?n=1&delimiter=/")
+        assert found["items"] == 2 and found["prefix:0:name"] == "a" and found["prefix:0:items"] == 2, found
+        assert "samples" in served.get("/api/hotkeys") and served.get("/api/doctor")["checks"] > 20
+        assert "usage" in served.get("/api/bigkeys?n=101", 400)["error"]
+    with Http("-X") as served:
+        for path in ("/api/bigkeys", "/api/hotkeys"):
+            assert "control socket" in served.get(path, 403)["error"], path
+
+
 def test_json_is_that_of_snugctl():
     snugctl = os.path.join(os.path.dirname(PROGRAM), "snugctl")
     with Http("--defrag", "off") as served:

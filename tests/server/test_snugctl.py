@@ -178,7 +178,8 @@ def test_doctor_finds_what_is_wrong():
         assert sentence.startswith(f"{refused} stores refused in the last ") and sentence.endswith(" no room within the limit of 8.00 MiB, and nothing is evicted (-M)"), sentence
         shown = server.ctl("doctor", status=FOUND).stdout
         assert " 1. " in shown and "\n     -> raise the limit" in shown and max(map(len, shown.splitlines())) < 80, shown
-        assert re.sub(r"\s+", " ", shown).count(sentence) == 1, shown
+        without_time = [re.sub(r"last \d+ s", "last", re.sub(r"\s+", " ", text)) for text in (shown, sentence)]
+        assert without_time[0].count(without_time[1]) == 1, shown
         server.ask("stats reset")
         healthy = server.json("doctor", status=None)
         assert not {"no_room", "too_large"} & {healthy[f"{i}:finding"] for i in range(healthy["findings"])}, healthy
@@ -214,7 +215,7 @@ def test_bigkeys_and_sizes():
         assert found["items"] == 3000 + 5000 + 50 + 3 + 2, found
         user_bytes = sum(3 + len(f"user:{i}") + 100 for i in range(3000))
         largest, prefixes = groups(found, "largest"), groups(found, "prefix")
-        assert len(largest) == 5 and largest[0]["key"] == "%00%01%20%25%0A:%FF" and 6007 < largest[0]["bytes"] < 6020, largest
+        assert len(largest) == 5 and largest[0]["key"] == "%00%01%20%25%0A:%FF" and 6007 < largest[0]["bytes"] < 6040, largest
         assert {item["key"] for item in largest[1:4]} == {"K" * 250, ":" + "e" * 249, ":" * 250}, largest
         assert prefixes[0]["name"] == "user" and prefixes[0]["bytes"] <= user_bytes <= prefixes[0]["bytes"] + prefixes[0]["error_bytes"] and prefixes[0]["items"] > 2900, prefixes
         assert sum(prefix["items"] for prefix in prefixes) + found["others:items"] + found["without:items"] == found["items"], found
@@ -480,7 +481,7 @@ def test_a_lower_limit_evicts_nothing_with_M():
                 wire.write(line)
                 wire.flush()
                 assert wire.readline() == answer, line
-        server.delete(f"k{i}" for i in range(0, 60000, 2) if i % 10 > 0)
+        server.delete(f"k{i}" for i in range(0, 60000, 2) if i % 12 > 0)
         until = time.monotonic() + HANG_S
         while "missing" in (told := server.json("limit")) or told["limit_bytes"] > 4 * MIB:
             assert time.monotonic() < until, told

@@ -3,12 +3,12 @@
  *
  *     ctl_commands.c   the table, and the help that is made from it
  *     ctl_ask.c        asks at the port, and at the control socket what the port refuses; shows the answer
- *     ctl_latency.c    latency
- *     ctl_map.c        map: as text, as JSON, or as a picture
  *     ctl_clients.c    clients
+ *     ctl_latency.c    latency
  *     ctl_doctor.c     doctor: what is wrong, as sentences
  *     ctl_keys.c       bigkeys, hotkeys, sizes: as tables
  *     ctl_memory.c     memory, made from what `stats` tells
+ *     ctl_map.c        map: as text, as JSON, or as a picture
  *     ctl_items.c      dump, load
  *     ctl_shutdown.c   shutdown
  *     ctl_slow.c       slow
