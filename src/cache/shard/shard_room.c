@@ -62,6 +62,7 @@ static size_t tables_growth(const snug_shard *shard) {
 
 static bool can_fit(const snug_shard *shard, size_t item_bytes, size_t charge_bytes,
 					snug_error error, bool has_cells) {
+	SNUG_ASSERT(item_bytes > 0 || (charge_bytes > 0 && !has_cells));
 	struct fit_wish wish = {
 		.object_bytes = item_bytes,
 		.charge_bytes = charge_bytes + (item_bytes > 0 ? tables_growth(shard) : 0),
@@ -233,6 +234,7 @@ static bool would_fit(const snug_shard *shard, size_t bytes, snug_error error, b
 static snug_error alloc_any(snug_shard *shard, size_t bytes, bool contiguous, bool evicts,
 							snug_ref *out) {
 	snug_alloc_options options = {.contiguous = contiguous};
+	SNUG_ASSERT(bytes > 0);
 	size_t wanted_bytes = bytes;
 	bool has_cells = false;
 	for (;;) {
