@@ -543,19 +543,22 @@ static snug_error create_io(struct server_worker *worker, uint64_t bytes) {
 
 snug_error server_worker_begin(struct server_worker *worker) {
 	const struct settings *settings = &worker->server->settings;
-	struct turn *turn = calloc(1, sizeof *turn);
+	uint64_t limit_bytes = settings->memory_bytes / worker->server->worker_count;
+	uint32_t slots = hot_keys_slots(limit_bytes);
+	size_t turn_bytes = sizeof(struct turn) + slots * sizeof(struct top_slot);
+	struct turn *turn = calloc(1, turn_bytes);
 	if (turn == NULL) return SNUG_ERROR_OS_MEMORY;
+	turn->bytes = turn_bytes;
 	turn->outbox = calloc(worker->server->worker_count, sizeof(struct record *));
 	turn->outbox_last = calloc(worker->server->worker_count, sizeof(struct record *));
 	turn->now_s = (uint32_t)(os_now_ns() / NS_PER_SECOND);
 	hint_lots_init(&turn->lots, worker->index);
 	upkeep_init(&turn->upkeep);
-	hot_keys_init(&turn->hot_keys);
+	hot_keys_init(&turn->hot_keys, turn->hot_slots, slots);
 	worker->turn = turn;
 	worker->hot_keys = &turn->hot_keys;
 	worker->describe = connections_describe;
 	worker->clients = connections_select;
-	uint64_t limit_bytes = settings->memory_bytes / worker->server->worker_count;
 	uint32_t sharers = takes_connections(worker) ? settings->accept_threads
 												 : worker->server->worker_count; /* unused */
 	uint64_t connection_bytes = settings->connection_memory_bytes / sharers;
@@ -573,7 +576,7 @@ snug_error server_worker_begin(struct server_worker *worker) {
 	if (!error) error = create_io(worker, io_bytes(limit_bytes, connection_bytes));
 	if (!error && worker->index == 0) worker->server->io_name = io_name(turn->io);
 	if (!error && !io_watch(turn->io, channel_fd(turn->replies))) error = SNUG_ERROR_OS_THREAD;
-	if (!error) error = snug_shard_charge(worker->shard, sizeof *turn + io_memory_bytes(turn->io));
+	if (!error) error = snug_shard_charge(worker->shard, turn->bytes + io_memory_bytes(turn->io));
 	if (error) {
 		give_back(turn);
 		worker->turn = NULL;
@@ -595,7 +598,7 @@ void server_worker_end(struct server_worker *worker) {
 		worker->slice_ns = 0;
 		if (!errands_poll(worker) && turn->errands != NULL) os_thread_sleep(1000000);
 	}
-	snug_shard_discharge(worker->shard, sizeof *turn + io_memory_bytes(turn->io));
+	snug_shard_discharge(worker->shard, turn->bytes + io_memory_bytes(turn->io));
 	worker->hot_keys = NULL;
 	give_back(turn);
 	worker->turn = NULL;

@@ -1,11 +1,17 @@
 /* server/figures/hot_keys.c: see server/figures/hot_keys.h. */
 #include "server/figures/hot_keys.h"
 
-void hot_keys_init(struct hot_keys *keys) {
+uint32_t hot_keys_slots(uint64_t limit_bytes) {
+	uint32_t slots = HOT_KEYS_SLOTS_MAX;
+	while (slots > 1 && slots * sizeof(struct top_slot) > limit_bytes / HOT_KEYS_SHARE) slots /= 2;
+	return slots;
+}
+
+void hot_keys_init(struct hot_keys *keys, struct top_slot *slots, uint32_t room) {
 	keys->left = 0;
 	keys->drawn = 1;
 	keys->samples = 0;
-	top_init(&keys->top, keys->slot, HOT_KEYS_SLOTS);
+	top_init(&keys->top, slots, room);
 }
 
 /* Numerical Recipes' generator, its high bits: 0 .. HOT_KEYS_DRAWN - 1. */

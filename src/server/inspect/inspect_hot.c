@@ -40,7 +40,7 @@ static void visit(struct errand *errand, struct server_worker *worker) {
 	hot->samples += keys->samples;
 	hot->missing += top_missing(&keys->top);
 	for (uint32_t i = 0; i < keys->top.count; i++) {
-		const struct top_slot *slot = &keys->slot[i];
+		const struct top_slot *slot = &keys->top.slot[i];
 		top_add(&hot->top, slot->name, slot->length, slot->hash, slot->weight, slot->error,
 				slot->count);
 	}
