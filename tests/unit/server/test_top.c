@@ -116,13 +116,24 @@ static void test_halves(void **state) {
 
 static struct hot_keys hot;
 
+static void test_a_small_worker_keeps_fewer_keys(void **state) {
+	(void)state;
+	assert_int_equal(hot_keys_slots(64 << 20), HOT_KEYS_SLOTS_MAX);
+	assert_int_equal(hot_keys_slots(0), 1);
+	for (uint64_t limit_bytes = 256 << 10; limit_bytes <= 64 << 20; limit_bytes += 100 << 10) {
+		uint32_t count = hot_keys_slots(limit_bytes);
+		assert_true((count & (count - 1)) == 0 && count <= HOT_KEYS_SLOTS_MAX);
+		assert_true(count * sizeof(struct top_slot) <= limit_bytes / HOT_KEYS_SHARE);
+	}
+}
+
 /* One key has a fifth of all commands, in any pattern of the others. */
 static void test_hot_keys_are_those_that_are_asked_for(void **state) {
 	test_random random = {11};
 	uint16_t order[1];
 	char name[16];
 	(void)state;
-	hot_keys_init(&hot);
+	hot_keys_init(&hot, slots, ROOM);
 	uint64_t commands = 0;
 	for (uint32_t i = 0; i < 2000000; i++) {
 		bool is_hot = i % 5 == 0;
@@ -136,10 +147,10 @@ static void test_hot_keys_are_those_that_are_asked_for(void **state) {
 	/* all are measured here: of 33 / 2 one is a sample */
 	double expected = (double)commands / ((HOT_KEYS_DRAWN + 1) / 2.0), samples = 0;
 	assert_true(hot.samples <= HOT_KEYS_SAMPLES);
-	for (uint32_t i = 0; i < hot.top.count; i++) samples += (double)hot.slot[i].weight;
+	for (uint32_t i = 0; i < hot.top.count; i++) samples += (double)slots[i].weight;
 	assert_true(expected > HOT_KEYS_SAMPLES && samples > HOT_KEYS_SAMPLES / 2.0);
 	assert_int_equal(top_order(&hot.top, order, 1), 1);
-	const struct top_slot *first = &hot.slot[order[0]];
+	const struct top_slot *first = &slots[order[0]];
 	assert_memory_equal(first->name, "hot0", 4);
 	double share = (double)(first->weight - first->error) / (double)hot.samples;
 	assert_true(share > .17 && share < .23);
@@ -151,6 +162,7 @@ int main(void) {
 		cmocka_unit_test_setup(test_few_names_are_exact, begin),
 		cmocka_unit_test_setup(test_many_names_keep_the_law, begin),
 		cmocka_unit_test_setup(test_halves, begin),
+		cmocka_unit_test(test_a_small_worker_keeps_fewer_keys),
 		cmocka_unit_test(test_hot_keys_are_those_that_are_asked_for),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
