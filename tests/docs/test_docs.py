@@ -54,6 +54,7 @@ ELSEWHERE = [
     (r"^nutcracker ", "tests/scaling/test_scaling.py"),
     (r"^pylibmc\.", "tests/scaling/test_scaling.py"),
     (r"suite\.py", "tests/bench/test_defrag_suite.py"),
+    (r"^curl --cacert ", "tests/http/test_https.py"),
     (r"^cc ", "tests/docs/test_embedding.py"),
     (r"^systemctl ", "tests/packaging/smoke.sh"),  # which installs the unit; no systemd runs in a test
 ]
