@@ -316,7 +316,8 @@ def test_a_quarter_of_a_mebibyte_is_enough_for_a_worker():
             snugd.end()
 
 
-NARROW = ["prlimit", f"--as={256 << 20}", PROGRAM]
+# With stacks of 2 MiB: how many there are at once follows from when the threads of the start end, and from the processors.
+NARROW = ["prlimit", f"--as={256 << 20}", f"--stack={2 << 20}", PROGRAM]
 
 
 def is_sanitized():
