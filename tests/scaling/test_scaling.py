@@ -275,8 +275,10 @@ def goes_on_behind(nodes, proxy):
 
 
 def test_with_libmemcached_ketama():
-    import pylibmc
-
+    try:
+        import pylibmc
+    except ImportError:
+        raise Skipped("pylibmc is not installed (Debian's package python3-pylibmc)") from None
     with Nodes() as nodes:
         behaviors = {"ketama": True, "remove_failed": 1, "retry_timeout": 1, "dead_timeout": 1, "connect_timeout": 500, "tcp_nodelay": True}
         client = pylibmc.Client([f"127.0.0.1:{node.port}" for node in nodes], behaviors=behaviors)
