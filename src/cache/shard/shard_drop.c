@@ -27,7 +27,7 @@ uint64_t shard_hash_of_item(const snug_shard *shard, snug_ref ref) {
 	return key_hash(item_key(item, &head), head.key_bytes);
 }
 
-static void count_in_tally(struct tally *tally, const struct item_head *head, bool in) {
+static inline void count_in_tally(struct tally *tally, const struct item_head *head, bool in) {
 	uint64_t bytes = item_bytes(head), key_bytes = head->key_bytes, value_bytes = head->value_bytes;
 	SNUG_ASSERT(in || (tally->items > 0 && tally->bytes >= bytes));
 	tally->items += in ? 1 : UINT64_MAX;
@@ -42,7 +42,7 @@ static bool is_checked(const snug_shard *shard, uint64_t hash) {
 }
 
 /* In a round of the sweep it is not known whether the hand has passed, and so counted, what goes. */
-static void count_expiry(snug_shard *shard, uint32_t expires_at_s, bool in) {
+static inline void count_expiry(snug_shard *shard, uint32_t expires_at_s, bool in) {
 	if (in)
 		expiries_add(&shard->expiries, expires_at_s);
 	else if (shard->sweep_hand == 0)
@@ -50,7 +50,8 @@ static void count_expiry(snug_shard *shard, uint32_t expires_at_s, bool in) {
 }
 
 /* Of whatever is linked, dead or alive. */
-static void count_link(snug_shard *shard, uint64_t hash, const struct item_head *head, bool in) {
+static inline void count_link(snug_shard *shard, uint64_t hash, const struct item_head *head,
+							  bool in) {
 	uint64_t one = in ? 1 : UINT64_MAX, expiring = head->expires_at_s != 0 ? one : 0;
 	SNUG_ASSERT(in || (shard->linked > 0 && (expiring == 0 || shard->expiring > 0)));
 	shard->linked += one;
@@ -62,13 +63,42 @@ static void count_link(snug_shard *shard, uint64_t hash, const struct item_head 
 	shard->check.expiring += expiring;
 }
 
-void shard_count(snug_shard *shard, uint64_t hash, const struct item_head *head, bool in) {
+static void note_earliest(snug_shard *shard, uint32_t expires_at_s) {
+	if (expires_at_s == 0) return;
+	if (expires_at_s < shard->earliest_s) shard->earliest_s = expires_at_s;
+	if (expires_at_s < shard->round_earliest_s) shard->round_earliest_s = expires_at_s;
+}
+
+static inline void count(snug_shard *shard, uint64_t hash, const struct item_head *head, bool in) {
 	count_link(shard, hash, head, in);
 	count_in_tally(&shard->live, head, in);
 	if (is_checked(shard, hash)) count_in_tally(&shard->check.live, head, in);
-	if (!in || head->expires_at_s == 0) return;
-	if (head->expires_at_s < shard->earliest_s) shard->earliest_s = head->expires_at_s;
-	if (head->expires_at_s < shard->round_earliest_s) shard->round_earliest_s = head->expires_at_s;
+	if (in) note_earliest(shard, head->expires_at_s);
+}
+
+/* Compiled once for each way: a set that evicts goes both. */
+void shard_count(snug_shard *shard, uint64_t hash, const struct item_head *head, bool in) {
+	if (in)
+		count(shard, hash, head, true);
+	else
+		count(shard, hash, head, false);
+}
+
+void shard_recount(snug_shard *shard, uint64_t hash, const struct item_head *old,
+				   const struct item_head *head) {
+	uint64_t bytes = item_bytes(head) - item_bytes(old),
+			 value_bytes = (uint64_t)head->value_bytes - old->value_bytes;
+	SNUG_ASSERT(head->key_bytes == old->key_bytes && shard->live.bytes >= item_bytes(old));
+	shard->live.bytes += bytes;
+	shard->live.value_bytes += value_bytes;
+	if (is_checked(shard, hash)) {
+		shard->check.live.bytes += bytes;
+		shard->check.live.value_bytes += value_bytes;
+	}
+	if ((old->expires_at_s | head->expires_at_s) == 0) return;
+	count_link(shard, hash, old, false);
+	count_link(shard, hash, head, true);
+	note_earliest(shard, head->expires_at_s);
 }
 
 static void count_drop(snug_shard *shard, const struct item_head *head, enum drop_reason reason) {

@@ -249,6 +249,9 @@ uint64_t shard_hash_of_item(const struct snug_shard *shard, snug_ref ref);
 
 /* Counts an item that was not flushed in or out; the hash is that of its key. */
 void shard_count(struct snug_shard *shard, uint64_t hash, const struct item_head *head, bool in);
+/* The same for one that takes the place of `old`, with the same key. */
+void shard_recount(struct snug_shard *shard, uint64_t hash, const struct item_head *old,
+				   const struct item_head *head);
 
 /* Room for an item whose first `head_bytes` are head and key; if it may, evicting if need be, never
  * `watched`. Moves objects. NO_MEMORY, OS_MEMORY, SIZE_TOO_LARGE. */

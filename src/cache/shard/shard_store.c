@@ -175,8 +175,7 @@ snug_error shard_link(snug_shard *shard, const snug_key *key, snug_ref ref,
 		struct change change = index_begin_change(&shard->index, probe.group);
 		entry_set(probe.entry, entry_with_meta(entry_with_ref(*probe.entry, ref), meta));
 		version_end_change(change);
-		shard_count(shard, key->hash, &old, false);
-		shard_count(shard, key->hash, head, true);
+		shard_recount(shard, key->hash, &old, head);
 		if (snug_ref_free(shard->heap, old_ref, item_bytes(&old)) == SNUG_ERROR_PINNED)
 			((unsigned char *)snug_ref_at(shard->heap, old_ref))[1] = KEY_UNLINKED;
 		return SNUG_OK;
@@ -253,8 +252,7 @@ snug_error shard_set(snug_shard *shard, const snug_key *key, const snug_attribut
 		shard_end_in_place(shard);
 		entry_set(probe.entry, entry_with_meta(*probe.entry, meta));
 		version_end_change(change);
-		shard_count(shard, key->hash, &old, false);
-		shard_count(shard, key->hash, &head, true);
+		shard_recount(shard, key->hash, &old, &head);
 		recent_use(&shard->recent, key->hash, shard_now_s(shard));
 		shard->stats.stores++;
 		return SNUG_OK;
@@ -335,8 +333,7 @@ snug_error snug_shard_change(snug_shard *shard, const snug_key *key, snug_item *
 		item_write(snug_ref_at(shard->heap, item->ref), &head);
 		shard_end_in_place(shard);
 		version_end_change(change);
-		shard_count(shard, key->hash, &old, false);
-		shard_count(shard, key->hash, &head, true);
+		shard_recount(shard, key->hash, &old, &head);
 		shard_fill_item(shard, key->hash, *probe.entry, &head, item);
 		return SNUG_OK;
 	}
