@@ -42,6 +42,7 @@ struct parameter {
 enum answer_kind {
 	ANSWER_JSON,
 	ANSWER_KEYS,
+	ANSWER_CLIENTS,
 	ANSWER_MAP,
 	ANSWER_METRICS,
 	ANSWER_HEALTH,
@@ -65,7 +66,7 @@ static const struct route routes[] = {
 	{"GET", "/api/metrics", ANSWER_JSON, false, "metrics", {{0}}},
 	{"GET", "/api/latency", ANSWER_JSON, false, "latency", {{0}}},
 	{"GET", "/api/doctor", ANSWER_JSON, false, "doctor", {{0}}},
-	{"GET", "/api/slow", ANSWER_JSON, false, "slow", {{0}}},
+	{"GET", "/api/slow", ANSWER_KEYS, false, "slow", {{0}}},
 	{"GET",
 	 "/api/bigkeys",
 	 ANSWER_KEYS,
@@ -79,7 +80,7 @@ static const struct route routes[] = {
 	{"GET", "/api/limit", ANSWER_JSON, false, "limit", {{0}}},
 	{"GET",
 	 "/api/clients",
-	 ANSWER_JSON,
+	 ANSWER_CLIENTS,
 	 false,
 	 "clients",
 	 {{"client", FORM_VALUE}, {"user", FORM_NAMED}, {"idle", FORM_NAMED}, {"after", FORM_NAMED}}},
@@ -233,6 +234,15 @@ static void answer_keys(const struct route *route, struct asks *asks, http_param
 		answer_command(route, asks, parameter, context, out);
 }
 
+/* They are told with the names of users. */
+static void answer_clients(const struct route *route, struct asks *asks, http_parameter *parameter,
+						   void *context, struct http_answer *out) {
+	if (asks->server->auth != NULL)
+		say(out, 403, "users are told to users alone: snugctl clients");
+	else
+		answer_command(route, asks, parameter, context, out);
+}
+
 static bool has_figures(const struct text *answer) {
 	return !answer->failed && answer->length > 5 && memcmp(answer->bytes, "STAT ", 5) == 0;
 }
@@ -273,6 +283,9 @@ void route_answer(const struct route *route, struct asks *asks, http_parameter *
 		break;
 	case ANSWER_KEYS:
 		answer_keys(route, asks, parameter, context, out);
+		break;
+	case ANSWER_CLIENTS:
+		answer_clients(route, asks, parameter, context, out);
 		break;
 	case ANSWER_METRICS:
 		answer_metrics(asks, out);

@@ -123,8 +123,14 @@ def test_keys_are_told_where_nobody_is_kept_from_them():
         assert "samples" in served.get("/api/hotkeys") and served.get("/api/doctor")["checks"] > 20
         assert "usage" in served.get("/api/bigkeys?n=101", 400)["error"]
     with Http("-X") as served:
-        for path in ("/api/bigkeys", "/api/hotkeys"):
+        for path in ("/api/bigkeys", "/api/hotkeys", "/api/slow"):
             assert "control socket" in served.get(path, 403)["error"], path
+    with tempfile.NamedTemporaryFile("w", prefix="snug-users-") as users:
+        users.write("foo:bar\n")
+        users.flush()
+        with Http("-Y", users.name) as served:
+            for path in ("/api/bigkeys", "/api/hotkeys", "/api/slow", "/api/clients"):
+                assert "error" in served.get(path, 403), path
 
 
 def test_json_is_that_of_snugctl():

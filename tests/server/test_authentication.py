@@ -220,6 +220,15 @@ def test_rights_in_binary():
         reader.silence()
 
 
+def test_keys_are_told_to_those_who_may_read():
+    with Served() as server:
+        reader, writer = server.user("reader", "r3ad"), server.user("writer", "wr1te")
+        for word in (b"bigkeys", b"hotkeys", b"slow"):
+            writer.ask(b"snug " + word + b"\r\n", NOT_HIS)
+            reader.send(b"snug " + word + b"\r\n")
+            assert reader.receive_until(b"END\r\n").startswith(b"STAT "), word
+
+
 def test_an_operator_is_one_on_any_connection():
     with Served() as server:
         user, boss = server.user("foo", "bar"), server.user("boss", "b0ss")

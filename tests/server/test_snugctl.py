@@ -257,7 +257,7 @@ def test_hotkeys():
 def test_keys_are_told_where_items_are():
     for option in ("-X", "--control-only"):
         with Server(option) as server:
-            for word in ("bigkeys", "hotkeys"):
+            for word in ("bigkeys", "hotkeys", "slow"):
                 assert server.ask(f"snug {word}")[0].startswith("CLIENT_ERROR an operator's command"), (option, word)
                 server.ctl(word)  # finds the control socket
 

@@ -9,7 +9,7 @@
  *     shutdown                        always                   with --enable-shutdown (-A), as in
  *                                                              memcached
  *     snug items, bigkeys, hotkeys,   always                   unless --disable-dumping (-X)
- *       stats cachedump, stats                                 or --control-only
+ *       slow, stats cachedump, stats                           or --control-only
  *       detail, lru_crawler metadump,
  *       mgdump
  *     watch                           never: it takes questions    unless --disable-watch (-W) or
@@ -40,7 +40,7 @@ bool errand_is_dump(const struct command *command) {
 	switch ((enum command_kind)command->kind) {
 	case COMMAND_SNUG:
 		return asks_for(command, "items") || asks_for(command, "bigkeys") ||
-			   asks_for(command, "hotkeys");
+			   asks_for(command, "hotkeys") || asks_for(command, "slow");
 	case COMMAND_STATS:
 		return asks_for(command, "cachedump");
 	case COMMAND_CRAWLER:
