@@ -328,6 +328,25 @@ static int load_itself(void *context, snug_cache_client *of, const void *key, si
 	return 0;
 }
 
+/* Its own change has overtaken it. */
+static int load_what_it_deletes(void *context, snug_cache_client *of, const void *key,
+								size_t key_bytes, snug_cache_loaded *out) {
+	assert_int_equal(snug_cache_delete(of, key, key_bytes), SNUG_ERROR_NOT_FOUND);
+	return load_itself(context, of, key, key_bytes, out);
+}
+
+static void not_after_a_change_either(void **state) {
+	snug_error answers[3] = {SNUG_OK, SNUG_OK, SNUG_OK};
+	snug_cache_load_options options = snug_cache_load_options_default();
+	(void)state;
+	options.load = load_what_it_deletes;
+	options.context = answers;
+	struct answer answer = ask(client, "key", &options);
+	assert_int_equal(answers[0], SNUG_ERROR_CYCLE);
+	assert_int_equal(answer.error, SNUG_OK);
+	assert_int_equal(answer.told.stored, SNUG_ERROR_EXISTS);
+}
+
 static void a_loader_may_not_ask_for_its_own(void **state) {
 	snug_error answers[3] = {SNUG_OK, SNUG_OK, SNUG_OK};
 	snug_cache_load_options options = snug_cache_load_options_default();
@@ -846,6 +865,7 @@ int main(void) {
 		TEST(what_makes_no_sense_is_refused),
 		TEST(a_loader_may_ask_for_other_keys),
 		TEST(a_loader_may_not_ask_for_its_own),
+		TEST(not_after_a_change_either),
 		TEST(whoever_waits_is_told_the_same),
 		TEST(whoever_finds_a_stale_value_does_not_wait),
 		TEST(a_change_has_the_last_word),

@@ -134,6 +134,15 @@ static struct load *of_thread(const struct loads *loads, pthread_t thread, bool 
 	return load;
 }
 
+/* This thread loads the key already: a load that was overtaken is not joined, and still goes on. */
+static bool is_own(const struct loads *loads, const snug_key *key) {
+	for (const struct load *load = loads->loading.first; load != NULL; load = load->next)
+		if (load->hash == key->hash && pthread_equal(load->thread, pthread_self()) &&
+			load->key_bytes == key->length && memcmp(load->key, key->bytes, key->length) == 0)
+			return true;
+	return false;
+}
+
 /* To wait for it would be to wait for oneself. Whoever waits was let in by this, so there is no
  * circle yet, and the way has an end. */
 static bool leads_back(const struct loads *loads, const struct load *load) {
@@ -178,6 +187,7 @@ static snug_error enter(struct loads *loads, const snug_key *key, bool has_stale
 	if (load != NULL && !load->is_absent) return join(loads, load, has_stale, verdict, out);
 	/* There is an item after all: it was stored by a change that this call has overtaken. */
 	if (load != NULL) forget_absent(loads, load);
+	if (is_own(loads, key)) return SNUG_ERROR_CYCLE;
 	*verdict = ended == loads_ended(loads, key) ? LOADS_LEAD : LOADS_AGAIN;
 	return *verdict == LOADS_LEAD ? begin(loads, key, out) : SNUG_OK;
 }

@@ -11,8 +11,9 @@
  *                \                it is overtaken, or the room is needed: free
  *                 \--> overtaken: the key was changed: not joined any more, and not stored
  *
- * One mutex for a cache, held for some hundred instructions, and for no load, copy or message. Where
- * no load of its lot is there a change costs one look at a counter.
+ * One mutex for a cache, held for some hundred instructions and a look at each load under way, and
+ * for no load, copy or message. Where no load of its lot is there a change costs one look at a
+ * counter.
  *
  * WAITING FOR EACH OTHER. A loader may ask for other keys. A thread that is about to wait follows who
  * waits for whom, and is refused where that leads back to itself: it would be a circle of keys, each
@@ -88,7 +89,8 @@ static inline uint32_t loads_ended(const struct loads *loads, const snug_key *ke
 }
 
 /* `ended`: what loads_ended has told before the key was looked for and not found, or found stale.
- * LEAD and WAIT: `*out` is the load, until loads_end or loads_leave. CYCLE; QUEUE_FULL: LOADS_MAX keys
+ * LEAD and WAIT: `*out` is the load, until loads_end or loads_leave. CYCLE, also where
+ * this thread's own load of the key was overtaken; QUEUE_FULL: LOADS_MAX keys
  * are being loaded; OS_MEMORY. */
 snug_error loads_enter(struct loads *loads, const snug_key *key, bool has_stale, uint32_t ended,
 					   enum loads_verdict *verdict, struct load **out);
