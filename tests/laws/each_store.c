@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -117,10 +118,6 @@ static void look(void) {
 
 #ifdef __x86_64__
 
-bool each_store_is_possible(void) {
-	return true;
-}
-
 static void crash_as_usual(int number) {
 	(void)signal(number, SIG_DFL);
 }
@@ -159,6 +156,34 @@ static void catch_signal(int number, void (*handler)(int, siginfo_t *, void *)) 
 static void catch_signals(void) {
 	catch_signal(SIGSEGV, faulted);
 	catch_signal(SIGTRAP, stepped);
+}
+
+static void note(void *context, uint64_t number) {
+	(void)number;
+	++*(uint32_t *)context;
+}
+
+/* An emulator, or a kernel that is no Linux, may have no trap flag, or trap late: two stores are
+ * tried. */
+bool each_store_is_possible(void) {
+	uint32_t noted = 0;
+	void *page = map(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (page == MAP_FAILED) abort();
+	volatile uint32_t *word = page;
+	struct mapping *mapping = &followed.mapping[MAPPINGS_MAX - 1];
+	*mapping = (struct mapping){(uintptr_t)page, PAGE_BYTES};
+	each_store_begin(note, &noted);
+	word[0] = 1;
+	word[1] = 2;
+	atomic_signal_fence(memory_order_seq_cst);
+	bool is_seen = noted == 2 && followed.opened_count == 0;
+	(void)each_store_end();
+	followed.opened_count = 0;
+	mapping->bytes = 0;
+	(void)munmap(page, PAGE_BYTES);
+	crash_as_usual(SIGSEGV);
+	crash_as_usual(SIGTRAP);
+	return is_seen;
 }
 
 #else

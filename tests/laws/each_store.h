@@ -18,7 +18,8 @@
  * that code may do, but to another file. `number` counts from 1. */
 typedef void (*each_store_look)(void *context, uint64_t number);
 
-/* False: no single step for a process by itself on this processor. */
+/* Tried before a file is followed. False: a process can't step by itself here, on this processor,
+ * under this emulator or this kernel. */
 bool each_store_is_possible(void);
 
 /* What is mapped of this file from now on is followed. */

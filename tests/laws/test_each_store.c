@@ -620,7 +620,10 @@ static void whichever_store_is_the_last(void **state) {
 	uint64_t seed = test_environment_number("SNUG_SEED", 1);
 	const char *wanted = getenv("SNUG_SCENARIO");
 	uint32_t failed = 0;
-	if (!each_store_is_possible()) skip();
+	if (!each_store_is_possible()) {
+		printf("skipped: the trap flag does not step a process here\n");
+		skip();
+	}
 	printf("SNUG_STRIDE=%llu SNUG_SEED=%llu\n", (unsigned long long)stride,
 		   (unsigned long long)seed);
 	for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++) {
