@@ -83,9 +83,11 @@ class Cache:
         lib.check(lib.library.snug_cache_create(ctypes.byref(options), ctypes.byref(self._pointer)))
 
     def close(self):
-        """Ends the workers, and all items. Waits for calls of other threads; what they ask later is answered with Closed."""
+        """Ends the workers, and all items. Waits for calls of other threads; what they ask later is answered with Closed. A loader may not call it."""
         if os.getpid() != self._process:
             return  # the workers are the parent's
+        if self._mine.client is not None:
+            self._mine.client.close()  # the first: within a loader it raises, and nothing was done
         with self._lock:
             for _, client in self._clients.values():
                 client.close()
@@ -375,7 +377,11 @@ class _Loading:
 
     def made(self):
         if self.raised is not None:
-            raise self.raised
+            raised, self.raised = self.raised, None  # its traceback leads back here
+            try:
+                raise raised
+            finally:
+                del raised
         return self.data
 
 

@@ -5,6 +5,7 @@
 """
 
 import ctypes
+import gc
 import os
 import pathlib
 import subprocess
@@ -104,6 +105,47 @@ def expiry_is_seconds_from_now():
         assert cache.get("key") == b"value"
 
 
+def a_refused_close_does_nothing():
+    """By a loader: another thread's client, too, goes on."""
+    begun, go, told = threading.Event(), threading.Event(), []
+    with snug.Cache(4 * MIB) as cache:
+
+        def other():
+            cache.set("key", "x")
+            begun.set()
+            go.wait()
+            try:
+                told.append(cache.get("key"))
+            except snug.Error as error:
+                told.append(error)
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        begun.wait()
+        refused(snug.Error, cache.get_or_load, "e", lambda key: cache.close())
+        go.set()
+        thread.join()
+    assert told == [b"x"], told
+
+
+def what_is_raised_leaves_nothing(cache):
+    """Not even for the collector of garbage."""
+
+    class Raised(Exception):
+        pass
+
+    def load(key):
+        raise Raised
+
+    gc.disable()
+    try:
+        refused(Raised, cache.get_or_load, "raised", load)
+        left = [type(thing) for thing in gc.get_objects() if isinstance(thing, Raised)]
+    finally:
+        gc.enable()
+    assert not left, left
+
+
 def what_is_missing_is_loaded():
     calls = []
 
@@ -121,6 +163,8 @@ def what_is_missing_is_loaded():
         refused(ZeroDivisionError, cache.get_or_load, "e", lambda key: 1 / 0)
         refused(TypeError, cache.get_or_load, "e", lambda key: 7)
         refused(snug.Error, cache.get_or_load, "e", lambda key: cache.close())
+        a_refused_close_does_nothing()
+        what_is_raised_leaves_nothing(cache)
         for wrong in (-1, float("nan"), 1 << 32):
             refused(ValueError, cache.get_or_load, "e", load, fresh=wrong)
         assert cache.get("e") is None
