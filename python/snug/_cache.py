@@ -136,6 +136,10 @@ class Cache:
                 answer = lib.library.snug_cache_get_or_load(client.pointer, data, len(data), room, len(room), ctypes.byref(options), ctypes.byref(told))
                 if loading.was_called:
                     return loading.made()
+                if told.is_loaded:
+                    # An interrupt came before the loader's first line, and ctypes has dropped it and made up an answer.
+                    self.delete(key)
+                    raise KeyboardInterrupt
                 name = lib.name_of(answer)
                 if name == lib.NOT_FOUND:
                     return None

@@ -128,6 +128,17 @@ def a_refused_close_does_nothing():
     assert told == [b"x"], told
 
 
+def what_was_not_called_has_loaded_nothing(cache):
+    """As where an interrupt comes before the loader's first line."""
+    known = lib.Load
+    lib.Load = lambda call: known(lambda *_: 0)
+    try:
+        refused(KeyboardInterrupt, cache.get_or_load, "interrupted", lambda key: "x")
+    finally:
+        lib.Load = known
+    assert "interrupted" not in cache
+
+
 def what_is_raised_leaves_nothing(cache):
     """Not even for the collector of garbage."""
 
@@ -165,6 +176,7 @@ def what_is_missing_is_loaded():
         refused(snug.Error, cache.get_or_load, "e", lambda key: cache.close())
         a_refused_close_does_nothing()
         what_is_raised_leaves_nothing(cache)
+        what_was_not_called_has_loaded_nothing(cache)
         for wrong in (-1, float("nan"), 1 << 32):
             refused(ValueError, cache.get_or_load, "e", load, fresh=wrong)
         assert cache.get("e") is None
