@@ -25,7 +25,7 @@ from waits import HANG_S, wait_until
 
 SNUGCTL, SNUGD = sys.argv[1:3]
 PAGE = 1024
-USERS = "alice:secret\nboss(read,write,flush,operate):b0ss\n"
+USERS = "alice:secret\nops@x:secret\nboss(read,write,flush,operate):b0ss\n"
 
 
 class Served(Server):
@@ -119,6 +119,11 @@ def test_users_are_told_and_closed_by_their_name():
 
         stranger.ask(b"mn\r\n", b"CLIENT_ERROR unauthenticated\r\n")
         assert [told(client)[1] for client in (alice, boss, stranger)] == [b"alice", b"boss", b"-"]
+        ops = log_in(server, b"ops@x secret")
+        for name in (b"ops@x", b"ops%40x"):  # as it is, and as it is told
+            boss.send(b"snug clients user " + name + b"\r\n")
+            assert b":user ops%40x\r\n" in boss.receive_until(b"END\r\n"), name
+        assert told(ops)[1] == b"ops%40x"
         stranger.ask(b"snug clients\r\n", b"CLIENT_ERROR unauthenticated\r\n")
         alice.send(b"snug clients kill user boss\r\nmn\r\n")
         assert alice.receive_until(b"MN\r\n").startswith(b"CLIENT_ERROR an operator's command;")

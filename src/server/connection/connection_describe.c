@@ -246,8 +246,9 @@ static bool is_user(const struct connection *connection, const struct clients *c
 	char room[WATCH_KEY_ROOM];
 	struct auth_name name;
 	if (!user_of(connection, &name)) return false;
-	return is_word(clients, name.text, name.bytes) ||
-		   is_word(clients, watch_key(name.text, name.bytes, room), strlen(room));
+	if (is_word(clients, name.text, name.bytes)) return true;
+	const char *told = watch_key(name.text, name.bytes, room);
+	return is_word(clients, told, strlen(told));
 }
 
 static bool is_meant(const struct connection *connection, const struct clients *clients) {
