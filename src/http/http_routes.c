@@ -163,7 +163,7 @@ static bool is_word(const char *value) {
 	size_t length = strlen(value);
 	if (length == 0 || length > WORD_MAX) return false;
 	for (size_t i = 0; i < length; i++)
-		if (!isalnum((unsigned char)value[i]) && strchr(":-./_|", value[i]) == NULL) return false;
+		if (!isalnum((unsigned char)value[i]) && strchr(":-./_|[]", value[i]) == NULL) return false;
 	return true;
 }
 

@@ -148,7 +148,8 @@ enum settings_kind {
 	  "open_commands", "take the operator's commands, but shutdown, from every client")            \
 	X(NETWORK, 'X', "disable-dumping", FLAG, SETTINGS_FIELD(no_dump), "", 0, 1, "yes|no",          \
 	  "dump_enabled",                                                                              \
-	  "take snug items and the dumps, which tell all items, on the operator's socket alone")       \
+	  "take what tells keys on the operator's socket alone: snug items, bigkeys, hotkeys, slow, "  \
+	  "stats detail and the dumps")                                                                \
 	X(NETWORK, 'W', "disable-watch", FLAG, SETTINGS_FIELD(no_watch), "", 0, 1, "yes|no",           \
 	  "watch_enabled",                                                                             \
 	  "refuse watch, which tells a client, line by line, what others get, store and delete, what " \
