@@ -208,7 +208,7 @@ struct server {
 	struct prefixes prefixes;
 	/* atomic, 0: none yet. The class that `stats items` has told all items to be in. */
 	_Atomic uint32_t told_class;
-	/* atomic: who looks at all keys sets it, and takes it back: one errand at a time */
+	/* atomic: who looks at keys sets it, and takes it back: one errand at a time */
 	_Atomic bool is_walked;
 	struct trouble trouble[TROUBLE_COUNT];
 	struct settings_live live; /* atomics: the main thread sets them, any worker reads them */

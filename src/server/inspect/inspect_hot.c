@@ -10,7 +10,8 @@
  *     STAT 0:changing_commands 1006      of them, about: stores, deletes, ..
  *     STAT missing_commands 3018         a key that is not told has so many at most, as often
  *
- * Each worker has a top of its own, of what its connections ask. Sums have the sums of their errors. */
+ * Each worker has a top of its own, of what its connections ask. Sums have the sums of their errors. For
+ * one asker at a time (keys_errand_new). */
 #include "server/figures/hot_keys.h"
 #include "server/inspect/inspect_parts.h"
 
@@ -88,7 +89,7 @@ struct errand *inspect_hot(struct server *server, const struct line *words, stru
 		text_say(out, "CLIENT_ERROR usage: snug hotkeys [N]; N: 100 at most");
 		return NULL;
 	}
-	struct hot *hot = errand_new(server, sizeof *hot, out);
+	struct hot *hot = keys_errand_new(server, sizeof *hot, out);
 	if (hot == NULL) return NULL;
 	hot->errand.visit = visit;
 	hot->errand.answer = answer;

@@ -16,10 +16,10 @@
  *     STAT ttl:60:items 10                   that expire within 60 s, and not within the step before
  *     STAT ttl:never:items 900
  *
- * Why here, and not from a dump: an item costs 0.1 us in a walk and 1 us as a line, and nothing goes
- * through a socket. Memory is bounded, whatever the keys are: PREFIXES of them, by Space-Saving
- * (server/figures/top.h), so what has more than a PREFIXES-th of all bytes is there for certain. A
- * walk for one asker at a time.
+ * Why here, and not from a dump: no line is made of an item, and nothing goes through a socket.
+ * Memory is bounded, whatever the keys are: PREFIXES of them, by Space-Saving
+ * (server/figures/top.h), so what has more than a PREFIXES-th of all bytes is there for certain. For
+ * one asker at a time (keys_errand_new).
  *
  * It goes in slices, so what is told is no picture of one moment. Nothing is used by it. */
 #include "server/figures/top.h"
@@ -214,11 +214,6 @@ static void forget(struct errand *errand) {
 	atomic_store_explicit(&keys_of(errand)->is_over, true, memory_order_relaxed);
 }
 
-static void destroy(struct errand *errand) {
-	atomic_store_explicit(&errand->server->is_walked, false, memory_order_release);
-	errand_free(errand);
-}
-
 static bool read_words(const struct line *words, struct keys *keys) {
 	uint64_t number = TOLD_USUAL;
 	size_t at = 1;
@@ -233,20 +228,12 @@ static bool read_words(const struct line *words, struct keys *keys) {
 }
 
 struct errand *inspect_keys(struct server *server, const struct line *words, struct text *out) {
-	if (atomic_exchange_explicit(&server->is_walked, true, memory_order_acquire)) {
-		text_say(out, "SERVER_ERROR the keys are being looked at for somebody else: try again");
-		return NULL;
-	}
-	struct keys *keys = errand_new(server, sizeof *keys, out);
-	if (keys == NULL) {
-		atomic_store_explicit(&server->is_walked, false, memory_order_release);
-		return NULL;
-	}
-	keys->errand.destroy = destroy;
+	struct keys *keys = keys_errand_new(server, sizeof *keys, out);
+	if (keys == NULL) return NULL;
 	keys->delimiter = ':';
 	if (!read_words(words, keys)) {
 		text_say(out, "CLIENT_ERROR usage: snug bigkeys [N] [delimiter C]; N: 100 at most");
-		destroy(&keys->errand);
+		keys->errand.destroy(&keys->errand);
 		return NULL;
 	}
 	keys->errand.visit = visit;

@@ -26,6 +26,10 @@ bool key_is_word(const snug_key *key);
 /* As it is, or in base64 if it is no word. */
 void walk_say_key(struct text *text, const snug_key *key);
 
+/* As errand_new, for what needs some hundred KiB until it is answered: beside bigkeys and hotkeys of
+ * others nobody has one. NULL: `out` says why. */
+void *keys_errand_new(struct server *server, size_t bytes, struct text *out);
+
 /* A key, or a part of one, as a word of a STAT line: letters, digits and marks as they are, %XX for blanks,
  * control characters, '%' and what is no ASCII. "": as it is. */
 #define WORD_ROOM (3 * SNUG_KEY_BYTES_MAX + 1)

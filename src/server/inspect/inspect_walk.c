@@ -39,6 +39,24 @@ void walk_say_key(struct text *text, const snug_key *key) {
 	text_append(text, shown, shown_bytes);
 }
 
+static void keys_destroy(struct errand *errand) {
+	atomic_store_explicit(&errand->server->is_walked, false, memory_order_release);
+	errand_free(errand);
+}
+
+void *keys_errand_new(struct server *server, size_t bytes, struct text *out) {
+	if (atomic_exchange_explicit(&server->is_walked, true, memory_order_acquire)) {
+		text_say(out, "SERVER_ERROR the keys are being looked at for somebody else: try again");
+		return NULL;
+	}
+	struct errand *errand = errand_new(server, bytes, out);
+	if (errand == NULL)
+		atomic_store_explicit(&server->is_walked, false, memory_order_release);
+	else
+		errand->destroy = keys_destroy;
+	return errand;
+}
+
 const char *walk_word(const void *bytes, size_t length, char room[WORD_ROOM]) {
 	static const char digits[] = "0123456789ABCDEF";
 	const unsigned char *from = bytes;

@@ -399,6 +399,25 @@ static void test_verbosity(void **state) {
 	free(text);
 }
 
+/* bigkeys and hotkeys need some hundred KiB each until they are answered. */
+static void test_one_looks_at_keys_at_a_time(void **state) {
+	static const char *const words[] = {"hotkeys", "bigkeys"};
+	const char *busy = "SERVER_ERROR the keys are being looked at for somebody else: try again\r\n";
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct command command = {
+			.kind = COMMAND_SNUG, .text = words[i], .text_bytes = strlen(words[i])};
+		struct text text = {0};
+		struct errand *first = errand_begin(&workers[0], -1, &command, &text);
+		assert_non_null(first);
+		for (size_t j = 0; j < 2; j++) assert_answer(COMMAND_SNUG, words[j], busy);
+		first->destroy(first);
+		assert_says(COMMAND_SNUG, words[i], "END\r\n");
+		assert_says(COMMAND_SNUG, "hotkeys 101", "usage");
+		text_deinit(&text);
+	}
+}
+
 /* Whether it is told elsewhere than at the operator's door. */
 static bool is_open(const struct settings *settings, enum command_kind kind, const char *text) {
 	struct command command = {.kind = (uint8_t)kind, .text = text, .text_bytes = strlen(text)};
@@ -688,6 +707,7 @@ int main(void) {
 		TEST(test_a_date_before_the_start_flushes_nothing),
 		TEST(test_a_flush_by_a_clock_that_was_set),
 		TEST(test_verbosity),
+		TEST(test_one_looks_at_keys_at_a_time),
 		TEST(test_what_is_the_operators),
 		TEST(test_a_refusal_names_the_socket),
 		TEST(test_detail),
