@@ -86,7 +86,7 @@ void shard_count(snug_shard *shard, uint64_t hash, const struct item_head *head,
 
 void shard_recount(snug_shard *shard, uint64_t hash, const struct item_head *old,
 				   const struct item_head *head) {
-	uint64_t bytes = item_bytes(head) - item_bytes(old),
+	uint64_t bytes = (uint64_t)item_bytes(head) - item_bytes(old),
 			 value_bytes = (uint64_t)head->value_bytes - old->value_bytes;
 	SNUG_ASSERT(head->key_bytes == old->key_bytes && shard->live.bytes >= item_bytes(old));
 	shard->live.bytes += bytes;
