@@ -120,7 +120,8 @@ def test_keys_are_told_where_nobody_is_kept_from_them():
         served.store(b"set a/1 0 0 5\r\nvalue\r\nset a/2 0 0 5\r\nvalue\r\n")
         found = served.get("/api/bigkeys?n=1&delimiter=/")
         assert found["items"] == 2 and found["prefix:0:name"] == "a" and found["prefix:0:items"] == 2, found
-        assert "samples" in served.get("/api/hotkeys") and served.get("/api/doctor")["checks"] > 20
+        assert "samples" in served.get("/api/hotkeys") and "sample" in served.get("/api/slow")
+        assert served.get("/api/doctor")["checks"] > 20
         assert "usage" in served.get("/api/bigkeys?n=101", 400)["error"]
     with Http("-X") as served:
         for path in ("/api/bigkeys", "/api/hotkeys", "/api/slow"):

@@ -478,6 +478,7 @@ static void test_what_is_the_operators(void **state) {
 		settings = (struct settings){.no_dump = refused == 1, .open_commands = true};
 		assert_int_equal(is_open(&settings, COMMAND_SNUG, "items"), !refused);
 		assert_int_equal(is_open(&settings, COMMAND_SNUG, "items 0 0"), !refused);
+		assert_int_equal(is_open(&settings, COMMAND_SNUG, "slow"), !refused); /* it tells keys */
 		assert_int_equal(is_open(&settings, COMMAND_STATS, "detail on"), !refused);
 		assert_true(is_open(&settings, COMMAND_SNUG, "metrics"));
 	}
