@@ -56,10 +56,10 @@ static void print_sum_head(const char *name) {
 
 static void print_largest(const struct reply *reply) {
 	const char *key;
-	printf("%-42s%13s%14s\n", "the largest items", "bytes", "last used");
+	printf("%-42s%13s%18s\n", "the largest items", "bytes", "last used");
 	for (size_t i = 0; (key = value_of(reply, "largest:", i, "key")) != NULL; i++) {
 		print_name(key);
-		printf("%13s%10s ago\n", bytes_text(number_of(reply, "largest:", i, "bytes")).text,
+		printf("%13s%14s ago\n", bytes_text(number_of(reply, "largest:", i, "bytes")).text,
 			   uptime_text(number_of(reply, "largest:", i, "idle_s")).text);
 	}
 }
