@@ -445,8 +445,9 @@ typedef struct snug_cache_namespace_stats {
 } snug_cache_namespace_stats;
 
 /* Of the first `count` namespaces of the options, in their order. With counts_items a walk of all
- * items counts those that are there, in messages to each worker, who looks at each of its items. What comes or goes meanwhile may be counted or not. Without it no worker is
- * asked. NULL; RANGE: there are not so many; CORRUPT: an invariant is broken. */
+ * items counts those that are there, in messages to each worker, who looks at each of its items.
+ * What comes or goes meanwhile may be counted or not. Without it no worker is asked. NULL; RANGE:
+ * there are not so many; CORRUPT: an invariant is broken. */
 SNUG_NODISCARD snug_error snug_cache_namespace_stats_get(snug_cache_client *client,
 														 bool counts_items,
 														 snug_cache_namespace_stats *out,
