@@ -125,11 +125,18 @@ static void print_page(const struct reply *reply, bool json, bool *has_begun) {
 	}
 }
 
+/* Of the line without the page that it asks for, if it does. */
+static int which_length(const char *line) {
+	const char *last = strrchr(line, ' ');
+	bool asks = last != NULL && last - line > 6 && memcmp(last - 6, " after", 6) == 0;
+	return (int)(asks ? (size_t)(last - 6 - line) : strlen(line));
+}
+
 /* Of the page that follows. False: that was the last one. */
 static bool next_page(const struct reply *reply, const char *first, char line[CALL_LINE_ROOM]) {
 	const char *next = reply_value(reply, "next");
 	if (next == NULL) return false;
-	int length = snprintf(line, CALL_LINE_ROOM, "%s after %s", first, next);
+	int length = snprintf(line, CALL_LINE_ROOM, "%.*s after %s", which_length(first), first, next);
 	return length > 0 && (size_t)length < CALL_LINE_ROOM;
 }
 
