@@ -47,9 +47,9 @@ static void print_table(const struct reply *reply) {
 	printf("%9s %-7s %10s %-8s %-21s %s\n", "TOOK", "COMMAND", "BYTES", "WHEN", "CLIENT", "KEY");
 	for (unsigned number = 1; *value(reply, number, "command") != '\0'; number++)
 		print_row(reply, number);
-	fputs("of one command in ", stdout);
+	fputs("1 command in ", stdout);
 	print_text(reply_value(reply, "sample") != NULL ? reply_value(reply, "sample") : "?", 0);
-	fputs("that is measured\n", stdout);
+	fputs("is measured; these are the slowest of them\n", stdout);
 }
 
 enum status run_slow(struct call *call) {
