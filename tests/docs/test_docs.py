@@ -12,12 +12,14 @@ import http.client
 import os
 import pathlib
 import re
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from cases import Skipped
 from waits import HANG_S
 
 PROGRAMS = os.path.abspath(sys.argv[1])
@@ -156,6 +158,9 @@ def run_line(server, scratch, line, is_marked):
             line = re.sub(pattern, replacement, line)
         if not re.match(r"make -n |snugctl |snugd |snug-replay |printf |curl |for ", line):
             raise Failed("no rule says how to run it: see REPLACEMENTS and ELSEWHERE in this test")
+    for program in ("curl", "nc"):
+        if re.search(rf"\b{program} ", line) and shutil.which(program) is None:
+            raise Skipped(f"{program} is not installed")
     environment = {**os.environ, "SNUGD": server.path, "PORT": server.ports["port"], "HTTP": server.ports["http"], "SCRATCH": scratch,
                    "PATH": f"{PROGRAMS}:{PROGRAMS}/tools/snugctl:{os.environ['PATH']}"}
     done = subprocess.run(["sh", "-ec", line], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -203,7 +208,7 @@ def cases_of(document, server, scratch):
 
 
 def main():
-    failed = 0
+    failed = skipped = 0
     with tempfile.TemporaryDirectory(prefix="docs-") as scratch:
         server = Server(scratch)
         try:
@@ -215,13 +220,16 @@ def main():
                 try:
                     body()
                     print(f"[       OK ] {name}")
+                except Skipped as why:
+                    print(f"[  SKIPPED ] {name}: {why}")
+                    skipped += 1
                 except (Failed, OSError, subprocess.TimeoutExpired) as error:
                     print(f"{error}\n[  FAILED  ] {name}")
                     failed += 1
         finally:
             server.end()
     print(f"[==========] {len(cases)} test(s) run.")
-    print(f"[  PASSED  ] {len(cases) - failed} test(s).")
+    print(f"[  PASSED  ] {len(cases) - failed - skipped} test(s).")
     return 1 if failed else 0
 
 

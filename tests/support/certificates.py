@@ -11,6 +11,10 @@ import ssl
 import subprocess
 import tempfile
 
+from cases import Skipped
+
+HAS_OPENSSL = shutil.which("openssl") is not None
+
 
 def openssl(*words, text=None):
     done = subprocess.run(["openssl", *words], input=text, capture_output=True, text=True, check=False)
@@ -21,6 +25,8 @@ def openssl(*words, text=None):
 
 class Authority:
     def __init__(self, name="snug's tests"):
+        if not HAS_OPENSSL:
+            raise Skipped("the openssl command is not installed")
         self.directory = tempfile.mkdtemp(prefix="snug-certificates-")
         self.root, self.root_key = self.path("root.pem"), self.path("root.key")
         self._make_key(self.root_key)
