@@ -4,7 +4,7 @@
  *                                  ID that the next page begins after
  *     clients kill WHICH           closes them, and says how many
  *
- *     WHICH   ID              one; IDs are never used again
+ *     WHICH   ID              one; it comes round after 2^32 clients of one worker
  *             HOST:PORT       whose address that is, as it is told
  *             user NAME       who has said that he is that
  *             idle SECONDS    who has said nothing for so long
@@ -103,6 +103,8 @@ static void answer_list(struct errand *errand, struct text *out) {
 /* Nobody is idle for so long: that is no mistake. */
 static void answer_kill(struct errand *errand, struct text *out) {
 	const struct clients *clients = &clients_of(errand)->clients;
+	/* who was not looked at, for want of memory for his address, may be meant */
+	out->failed |= clients->text.failed;
 	if (clients->closed == 0 && !clients->has_spared_asker && clients->by != CLIENTS_IDLE) {
 		say_none(clients, out);
 		return;

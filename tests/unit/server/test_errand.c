@@ -4,6 +4,7 @@
 #include "base/number_text.h"
 #include "cache/operation/operation.h"
 #include "server/errand/errand.h"
+#include "server/errand/errand_clients.h"
 #include "server/figures/figures.h"
 #include "server/process/listeners.h"
 #include "server/process/log_stderr.h"
@@ -418,6 +419,56 @@ static void test_one_looks_at_keys_at_a_time(void **state) {
 	}
 }
 
+/* Anybody may ask for sizes, and all at once: what they hold until they are told is counted. */
+static void test_sizes_draw_on_the_account_of_answers(void **state) {
+	struct command command = {.kind = COMMAND_STATS, .text = "sizes", .text_bytes = 5};
+	struct text text = {.account = &server.texts};
+	struct errand *waits[8];
+	size_t count = 0;
+	(void)state;
+	store(0, "a");
+	while ((waits[count] = errand_begin(&workers[0], -1, &command, &text)) != NULL)
+		assert_true(++count < 8);
+	assert_true(count > 0);
+	text_append(&text, "", 1);
+	assert_string_equal(text.bytes, "SERVER_ERROR out of memory\r\n");
+	waits[0]->forget(waits[0]); /* nothing is walked over for who has gone */
+	visit_until_finished(waits[0], &workers[0]);
+	text_deinit(&text);
+	waits[0]->answer(waits[0], &text);
+	assert_memory_equal(text.bytes, "END\r\n", 5);
+	text_deinit(&text);
+	while (count > 0) {
+		struct errand *errand = waits[--count];
+		errand->destroy(errand);
+	}
+}
+
+static bool no_memory_for_an_address(struct server_worker *worker, bool from_first, uint32_t most,
+									 struct clients *clients) {
+	(void)worker;
+	(void)from_first;
+	(void)most;
+	clients->text.failed = true;
+	return false;
+}
+
+/* It would be told that there is no such client. */
+static void test_a_kill_that_could_not_look_says_so(void **state) {
+	struct command command = {
+		.kind = COMMAND_SNUG, .text = "clients kill 127.0.0.1:1", .text_bytes = 24};
+	struct text text = {0};
+	(void)state;
+	workers[0].clients = no_memory_for_an_address;
+	struct errand *errand = errand_begin(&workers[0], -1, &command, &text);
+	assert_non_null(errand);
+	for (uint32_t i = 0; i < 2; i++) visit_until_finished(errand, &workers[i]);
+	errand->answer(errand, &text);
+	assert_true(text.failed);
+	errand->destroy(errand);
+	text_deinit(&text);
+}
+
 /* Whether it is told elsewhere than at the operator's door. */
 static bool is_open(const struct settings *settings, enum command_kind kind, const char *text) {
 	struct command command = {.kind = (uint8_t)kind, .text = text, .text_bytes = strlen(text)};
@@ -709,6 +760,8 @@ int main(void) {
 		TEST(test_a_flush_by_a_clock_that_was_set),
 		TEST(test_verbosity),
 		TEST(test_one_looks_at_keys_at_a_time),
+		TEST(test_sizes_draw_on_the_account_of_answers),
+		TEST(test_a_kill_that_could_not_look_says_so),
 		TEST(test_what_is_the_operators),
 		TEST(test_a_refusal_names_the_socket),
 		TEST(test_detail),
