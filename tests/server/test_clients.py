@@ -98,6 +98,10 @@ def test_a_client_is_told_with_what_it_does():
         packets = BinaryConversation(server.connect())
         packets.ask_packet(packet(NOOP))
         assert server.one(packets)["last_command"] == "noop"
+        for opcode in (0xFE, 0xFF):
+            packets.ask_packet(packet(opcode), UNKNOWN_COMMAND)
+            assert server.one(packets)["last_command"] == "unknown", opcode
+            packets.ask_packet(packet(NOOP))
 
 
 def test_a_value_that_is_being_sent_is_leased():

@@ -275,7 +275,9 @@ static bool next_other(struct parser *parser, const char *bytes, size_t length,
 		return parser_next(parser, bytes, length, item_max_bytes, decoded, command, used);
 	command_begin(command);
 	if (!command_binary(bytes, length, item_max_bytes, decoded, command, used)) return false;
-	if (command->kind != COMMAND_FAIL) parser->verb = (uint8_t)(1 + command->reply.opcode);
+	uint8_t opcode = command->reply.opcode;
+	if (command->kind != COMMAND_FAIL)
+		parser->verb = opcode < VERB_UNKNOWN ? (uint8_t)(1 + opcode) : VERB_UNKNOWN;
 	return true;
 }
 

@@ -53,7 +53,8 @@ static inline bool command_take_key(struct command *command, struct word key) {
 }
 
 /* What parser.verb says of text: lists, then the table of command_text.c, then the letters of meta
- * commands. Of a packet it is 1 + its opcode. */
+ * commands. Of a packet it is 1 + its opcode, and of the last one VERB_UNKNOWN, as of the last but
+ * one: neither is a command. */
 #define VERB_LIST 1u /* as parser.list; parser.touches stays as it was, too */
 #define VERB_TEXT 3u
 #define VERB_UNKNOWN 0xffu

@@ -62,7 +62,10 @@ static const struct command table[] = {
 	{"flush_all", "  flush_all [SECONDS]                 every item has expired\n", 0, run_ask},
 	{"shutdown", "  shutdown                            ends the server in order\n", 0,
 	 run_shutdown},
-	{"stats", "  stats [items|slabs|conns|settings]  memcached's statistics\n", 0, run_ask},
+	{"stats",
+	 "  stats [items|slabs|conns|settings|sizes|detail on|off|dump]\n"
+	 "                                      memcached's statistics\n",
+	 0, run_ask},
 	{"top", "  top                                 what the server does; q ends\n", COMMAND_NO_JSON,
 	 run_top},
 	{"dump",
