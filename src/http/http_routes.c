@@ -167,6 +167,19 @@ static bool is_word(const char *value) {
 	return true;
 }
 
+/* A value would make an action of it, such as "kill" behind "clients": what acts has a route of its
+ * own, for which it was not asked whether he may. */
+static bool is_other_action(const struct route *route, const char *words) {
+	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+		size_t length = strlen(routes[i].words);
+		bool is_longer = route_acts(&routes[i]) && length > strlen(route->words);
+		if (is_longer && strncmp(words, routes[i].words, length) == 0 &&
+			(words[length] == ' ' || words[length] == '\0'))
+			return true;
+	}
+	return false;
+}
+
 /* NULL: all right. Else the name of the parameter that is not. */
 static const char *write_words(const struct route *route, http_parameter *parameter, void *context,
 							   struct text *out) {
@@ -187,7 +200,7 @@ static const char *write_words(const struct route *route, http_parameter *parame
 		text_print(out, " %s", value);
 	}
 	text_append(out, "", 1);
-	return NULL;
+	return !out->failed && is_other_action(route, out->bytes) ? route->parameters[0].name : NULL;
 }
 
 /* ------------------------------------------------------------------ answers ---------------- */

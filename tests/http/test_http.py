@@ -201,9 +201,15 @@ def test_wrong_use_is_refused_with_a_sentence():
             ("/api/clients/kill", "POST", 400),
             ("/api/clients/kill?client=77", "POST", 400),
             ("/api/clients/kill?idle=99999999999999999999", "POST", 400),
+            ("/api/clients?client=kill&idle=0", "GET", 400),
+            ("/api/clients?client=kill", "GET", 400),
+            ("/api/clients?client=kill&user=x", "GET", 400),
         ):
             got = served.ask(method, path, ACT)
             assert got[0] == status and json.loads(got[1])["error"], (path, method, got)
+        # a look closes nobody: it needs no token, and an image of any page may ask for it
+        assert served.ask("GET", "/api/clients?client=kill&idle=0")[0] == 400
+        assert served.get("/api/stats")["snug_killed"] == 0
         assert served.ask("POST", "/api/stats", ACT)[2]["Allow"] == "GET"
         assert served.ask("POST", "/api/check", ACT, body=b"x" * 5000)[0] == 413
         assert served.post("/api/check", body=b"x" * 100)["0:check"] == "ok"
