@@ -1,5 +1,5 @@
-/* crew.h: workers for a test, and waiting until something is so: a hang ends as a failed test, not
- * as a test that is killed. */
+/* crew.h: workers, or a cache, for a test, and waiting until something is so: a hang ends as a failed
+ * test, not as a test that is killed. */
 #ifndef SNUG_TEST_CREW_H
 #define SNUG_TEST_CREW_H
 
@@ -34,6 +34,21 @@ static inline snug_worker_stats crew_stats(const snug_workers *workers, uint32_t
 	snug_worker_stats stats;
 	assert_int_equal(snug_workers_stats(workers, worker, &stats), SNUG_OK);
 	return stats;
+}
+
+static inline snug_cache *crew_cache(uint32_t workers, size_t limit_bytes) {
+	snug_cache_options options = snug_cache_options_default();
+	snug_cache *cache = NULL;
+	options.workers = workers;
+	options.limit_bytes = limit_bytes;
+	assert_int_equal(snug_cache_create(&options, &cache), SNUG_OK);
+	return cache;
+}
+
+static inline snug_cache_client *crew_client(snug_cache *cache) {
+	snug_cache_client *client = NULL;
+	assert_int_equal(snug_cache_client_create(cache, NULL, &client), SNUG_OK);
+	return client;
 }
 
 /* It rests, and for good: it has published since its last turn, which it does after a first, short

@@ -10,21 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static snug_cache *make(uint32_t workers, size_t limit_bytes) {
-	snug_cache_options options = snug_cache_options_default();
-	snug_cache *cache = NULL;
-	options.workers = workers;
-	options.limit_bytes = limit_bytes;
-	assert_int_equal(snug_cache_create(&options, &cache), SNUG_OK);
-	return cache;
-}
-
-static snug_cache_client *enter(snug_cache *cache) {
-	snug_cache_client *client = NULL;
-	assert_int_equal(snug_cache_client_create(cache, NULL, &client), SNUG_OK);
-	return client;
-}
-
 /* ------------------------------------------------------------------ meaning ---------------- */
 
 static void assert_holds(snug_cache_client *client, const char *key, const char *text) {
@@ -38,8 +23,8 @@ static void assert_holds(snug_cache_client *client, const char *key, const char 
 
 static void calls_mean_what_they_say(void **state) {
 	(void)state;
-	snug_cache *cache = make(2, 4 << 20);
-	snug_cache_client *client = enter(cache);
+	snug_cache *cache = crew_cache(2, 4 << 20);
+	snug_cache_client *client = crew_client(cache);
 	char buffer[64];
 	snug_cache_value value;
 	uint64_t number = 0;
@@ -69,8 +54,8 @@ static void calls_mean_what_they_say(void **state) {
 
 static void a_number_decides_who_was_first(void **state) {
 	(void)state;
-	snug_cache *cache = make(2, 4 << 20);
-	snug_cache_client *client = enter(cache);
+	snug_cache *cache = crew_cache(2, 4 << 20);
+	snug_cache_client *client = crew_client(cache);
 	char buffer[8];
 	snug_cache_value value;
 	snug_cache_store_options options = {.struct_bytes = sizeof(snug_cache_store_options),
@@ -102,8 +87,8 @@ static void bad_input_is_refused(void **state) {
 	options.workers = 1;
 	options.evict_for = SNUG_EVICT_FOR_COUNT;
 	assert_int_equal(snug_cache_create(&options, &cache), SNUG_ERROR_OPTION);
-	cache = make(1, 4 << 20);
-	snug_cache_client *client = enter(cache);
+	cache = crew_cache(1, 4 << 20);
+	snug_cache_client *client = crew_client(cache);
 	assert_int_equal(snug_cache_set(client, key, sizeof key, "", 0, NULL), SNUG_ERROR_KEY);
 	assert_int_equal(snug_cache_set(client, key, 0, "", 0, NULL), SNUG_ERROR_KEY);
 	assert_int_equal(snug_cache_set(client, NULL, 1, "", 0, NULL), SNUG_ERROR_NULL);
@@ -130,8 +115,8 @@ static void bad_input_is_refused(void **state) {
 
 static void many_are_asked_at_once(void **state) {
 	(void)state;
-	snug_cache *cache = make(2, 4 << 20);
-	snug_cache_client *client = enter(cache);
+	snug_cache *cache = crew_cache(2, 4 << 20);
+	snug_cache_client *client = crew_client(cache);
 	static char keys[MANY][16], buffers[MANY][16];
 	snug_cache_lookup lookups[MANY];
 	memset(lookups, 0, sizeof lookups);
@@ -191,8 +176,8 @@ static uint64_t used_bytes(snug_cache *cache) {
 
 static void a_lower_limit_is_reached_while_nobody_asks(void **state) {
 	(void)state;
-	snug_cache *cache = make(2, 16 << 20);
-	snug_cache_client *client = enter(cache);
+	snug_cache *cache = crew_cache(2, 16 << 20);
+	snug_cache_client *client = crew_client(cache);
 	fill_cache(client, 12000, 1500, 0);
 	assert_int_equal(snug_cache_set_limit(client, 6 << 20), SNUG_OK);
 	uint64_t deadline_ns = os_deadline_ns(HANG_NS);
@@ -228,7 +213,7 @@ static void memory_that_nothing_uses_comes_back(void **state) {
 	options.limit_bytes = 32 << 20;
 	options.os = &hasty;
 	assert_int_equal(snug_cache_create(&options, &cache), SNUG_OK);
-	snug_cache_client *client = enter(cache);
+	snug_cache_client *client = crew_client(cache);
 	fill_cache(client, 12000, 1500, 0);
 	snug_cache_stats stats;
 	assert_int_equal(snug_cache_stats_get(client, &stats), SNUG_OK);
@@ -293,8 +278,8 @@ static void hold_end(struct hold *hold) {
 
 static void what_is_late_is_not_lost(void **state) {
 	(void)state;
-	snug_cache *cache = make(1, 4 << 20);
-	snug_cache_client *client = enter(cache);
+	snug_cache *cache = crew_cache(1, 4 << 20);
+	snug_cache_client *client = crew_client(cache);
 	struct hold hold;
 	char key[8] = "k", stored[2000], found[2000];
 	snug_cache_value value;
@@ -336,8 +321,8 @@ static void what_is_late_is_not_lost(void **state) {
 
 static void patience_has_an_end(void **state) {
 	(void)state;
-	snug_cache *cache = make(1, 4 << 20);
-	snug_cache_client *client = enter(cache);
+	snug_cache *cache = crew_cache(1, 4 << 20);
+	snug_cache_client *client = crew_client(cache);
 	struct hold hold;
 	uint32_t asked = 0;
 	snug_error error;
@@ -363,7 +348,7 @@ static void patience_has_an_end(void **state) {
 	assert_int_equal(snug_cache_delete(client, "1", 1), SNUG_ERROR_TIMED_OUT);
 	hold_end(&hold);
 	assert_int_equal(snug_cache_client_destroy(client), SNUG_OK);
-	client = enter(cache);
+	client = crew_client(cache);
 	assert_int_equal(snug_cache_delete(client, "1", 1), SNUG_ERROR_NOT_FOUND);
 	assert_int_equal(snug_cache_client_destroy(client), SNUG_OK);
 	assert_int_equal(snug_cache_destroy(cache), SNUG_OK);
@@ -413,7 +398,7 @@ static void visit_once(struct member *member, snug_cache_client *client, uint32_
 
 static void *visit(void *context) {
 	struct member *member = context;
-	snug_cache_client *client = enter(member->cache);
+	snug_cache_client *client = crew_client(member->cache);
 	if (member->number % 2 == 1)
 		assert_int_equal(snug_cache_client_set_timeout(client, HANG_NS), SNUG_OK);
 	test_random random = {member->seed};
@@ -429,7 +414,7 @@ static void *visit(void *context) {
 static uint64_t disturb(snug_cache *cache, _Atomic uint32_t *left) {
 	snug_coordinator_options options = snug_coordinator_options_default();
 	snug_coordinator *coordinator;
-	snug_cache_client *client = enter(cache);
+	snug_cache_client *client = crew_client(cache);
 	snug_cache_stats stats;
 	assert_int_equal(snug_coordinator_create(snug_cache_workers(cache), &options, &coordinator),
 					 SNUG_OK);
@@ -455,7 +440,7 @@ static uint64_t disturb(snug_cache *cache, _Atomic uint32_t *left) {
 static void crowd(uint32_t workers, uint32_t clients) {
 	uint64_t seed = test_environment_number("SNUG_SEED", os_now_ns());
 	printf("test_cache: SNUG_SEED=0x%llx\n", (unsigned long long)seed);
-	snug_cache *cache = make(workers, 4 << 20);
+	snug_cache *cache = crew_cache(workers, 4 << 20);
 	struct member members[8];
 	pthread_t threads[8];
 	_Atomic uint32_t left = clients;
@@ -476,7 +461,7 @@ static void crowd(uint32_t workers, uint32_t clients) {
 
 static void *ask_until_stopped(void *context) {
 	struct member *member = context;
-	snug_cache_client *client = enter(member->cache);
+	snug_cache_client *client = crew_client(member->cache);
 	char name[16], found[16];
 	snug_cache_value value;
 	snug_error error = SNUG_OK;
@@ -504,7 +489,7 @@ static void *ask_until_stopped(void *context) {
 
 static void a_stop_answers_everybody(void **state) {
 	(void)state;
-	snug_cache *cache = make(2, 4 << 20);
+	snug_cache *cache = crew_cache(2, 4 << 20);
 	struct member members[4];
 	pthread_t threads[4];
 	_Atomic uint32_t left = 4;

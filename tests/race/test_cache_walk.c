@@ -11,21 +11,6 @@
 
 #define LIMIT_BYTES ((size_t)32 << 20)
 
-static snug_cache *make(uint32_t workers) {
-	snug_cache_options options = snug_cache_options_default();
-	snug_cache *cache = NULL;
-	options.workers = workers;
-	options.limit_bytes = LIMIT_BYTES;
-	assert_int_equal(snug_cache_create(&options, &cache), SNUG_OK);
-	return cache;
-}
-
-static snug_cache_client *enter(snug_cache *cache) {
-	snug_cache_client *client = NULL;
-	assert_int_equal(snug_cache_client_create(cache, NULL, &client), SNUG_OK);
-	return client;
-}
-
 static void leave(snug_cache_client *client) {
 	assert_int_equal(snug_cache_client_destroy(client), SNUG_OK);
 }
@@ -101,8 +86,8 @@ static struct met met;
 
 static void all_are_met_once(void **state) {
 	(void)state;
-	snug_cache *cache = make(3);
-	snug_cache_client *client = enter(cache);
+	snug_cache *cache = crew_cache(3, LIMIT_BYTES);
+	snug_cache_client *client = crew_client(cache);
 	snug_cache_stats before, after;
 	assert_int_equal(walk(client, &met), 3);
 	assert_int_equal(met.count, 0);
@@ -124,8 +109,8 @@ static void all_are_met_once(void **state) {
 /* Places whose values are more than a part has room for, and such as do not fit behind another. */
 static void a_place_that_does_not_fit_is_asked_for_anew(void **state) {
 	(void)state;
-	snug_cache *cache = make(1);
-	snug_cache_client *client = enter(cache);
+	snug_cache *cache = crew_cache(1, LIMIT_BYTES);
+	snug_cache_client *client = crew_client(cache);
 	for (uint32_t i = 0; i < 5000; i++) put(client, i, 4096 - i % 2);
 	(void)walk(client, &met);
 	assert_each_once(&met, 5000);
@@ -138,8 +123,8 @@ static void a_place_that_does_not_fit_is_asked_for_anew(void **state) {
 
 static void a_clients_time_out_changes_nothing_but_that(void **state) {
 	(void)state;
-	snug_cache *cache = make(2);
-	snug_cache_client *client = enter(cache);
+	snug_cache *cache = crew_cache(2, LIMIT_BYTES);
+	snug_cache_client *client = crew_client(cache);
 	for (uint32_t i = 0; i < 2000; i++) put(client, i, i % 50 == 0 ? 9000 : 100);
 	assert_int_equal(snug_cache_touch(client, "k3", 2, UINT32_MAX), SNUG_OK);
 	assert_int_equal(snug_cache_client_set_timeout(client, HANG_NS), SNUG_OK);
@@ -157,8 +142,8 @@ static void remove_met(void *context, const snug_cache_item *item) {
 
 static void a_visit_may_use_the_client(void **state) {
 	(void)state;
-	snug_cache *cache = make(2);
-	snug_cache_client *client = enter(cache);
+	snug_cache *cache = crew_cache(2, LIMIT_BYTES);
+	snug_cache_client *client = crew_client(cache);
 	snug_cache_cursor cursor = {0};
 	snug_cache_stats stats;
 	for (uint32_t i = 0; i < 1000; i++) put(client, i, 100);
@@ -172,8 +157,8 @@ static void a_visit_may_use_the_client(void **state) {
 
 static void what_cannot_be_is_refused(void **state) {
 	(void)state;
-	snug_cache *cache = make(2);
-	snug_cache_client *client = enter(cache);
+	snug_cache *cache = crew_cache(2, LIMIT_BYTES);
+	snug_cache_client *client = crew_client(cache);
 	snug_cache_cursor cursor = {.worker = 2}, start = {0};
 	assert_int_equal(snug_cache_walk(NULL, &start, meet, &met), SNUG_ERROR_NULL);
 	assert_int_equal(snug_cache_walk(client, NULL, meet, &met), SNUG_ERROR_NULL);
@@ -203,7 +188,7 @@ struct churn {
  * index grows and shrinks. */
 static void *change(void *context) {
 	struct churn *churn = context;
-	snug_cache_client *client = enter(churn->cache);
+	snug_cache_client *client = crew_client(churn->cache);
 	test_random random = {churn->number};
 	while (!atomic_load(&churn->ends)) {
 		for (uint32_t i = 0; i < 500; i++) {
@@ -226,8 +211,8 @@ static void *change(void *context) {
 
 static void what_stays_is_met_once_while_all_else_changes(void **state) {
 	(void)state;
-	snug_cache *cache = make(2);
-	snug_cache_client *client = enter(cache);
+	snug_cache *cache = crew_cache(2, LIMIT_BYTES);
+	snug_cache_client *client = crew_client(cache);
 	struct churn churns[CHURNERS];
 	pthread_t threads[CHURNERS];
 	for (uint32_t i = 0; i < STAYING; i++) put(client, i, 100);
