@@ -98,8 +98,8 @@ static inline snug_cache_options snug_cache_options_default(void) {
 }
 
 /* Starts the workers. NULL, VERSION, OPTION, LIMIT_TOO_SMALL (of one worker's share), OS_MEMORY,
- * OS_THREAD; of a namespace: KEY (length), EXISTS (twice the same). With a memory file that holds a cache, all items are there: LAYOUT, CORRUPT, as
- * snug_heap_create. */
+ * OS_THREAD; of a namespace: KEY (length), EXISTS (twice the same). With a memory file that holds a
+ * cache, all items are there: LAYOUT, CORRUPT, as snug_heap_create. */
 SNUG_NODISCARD snug_error snug_cache_create(const snug_cache_options *options, snug_cache **out);
 
 /* Ends the workers; all items end with them, but those in a memory file, which stay there. IN_USE, and
@@ -289,7 +289,8 @@ SNUG_NODISCARD snug_error snug_cache_flush(snug_cache_client *client);
 
 /* What a loader has loaded. All zero when it is called, but for fresh_s and absent_s. */
 typedef struct snug_cache_loaded {
-	const void *value; /* the loader's memory, which is looked at until `release` is called */
+	/* the loader's memory, which is looked at until `release` is called; the call's own buffer will do */
+	const void *value;
 	size_t value_bytes;
 	uint32_t client_flags;
 	uint32_t fresh_s;  /* as in the options, which it may change */

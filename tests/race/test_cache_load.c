@@ -14,19 +14,10 @@
 static snug_cache *cache;
 static snug_cache_client *client;
 
-static snug_cache_client *enter(void) {
-	snug_cache_client *made = NULL;
-	assert_int_equal(snug_cache_client_create(cache, NULL, &made), SNUG_OK);
-	return made;
-}
-
 static int open_cache(void **state) {
-	snug_cache_options options = snug_cache_options_default();
 	(void)state;
-	options.workers = 2;
-	options.limit_bytes = (size_t)16 << 20;
-	assert_int_equal(snug_cache_create(&options, &cache), SNUG_OK);
-	client = enter();
+	cache = crew_cache(2, (size_t)16 << 20);
+	client = crew_client(cache);
 	return 0;
 }
 
@@ -374,7 +365,7 @@ struct asker {
 
 static void *run_asker(void *context) {
 	struct asker *asker = context;
-	snug_cache_client *own = enter();
+	snug_cache_client *own = crew_client(cache);
 	asker->answer = ask(own, asker->key, &asker->options);
 	assert_int_equal(snug_cache_client_destroy(own), SNUG_OK);
 	return NULL;
@@ -438,6 +429,60 @@ static void whoever_waits_is_told_the_same(void **state) {
 	all_who_wait_are_told("", 0, false);
 	all_who_wait_are_told("", 9, false);
 	all_who_wait_are_told("", 0, true);
+}
+
+/* A call whose loader loads into the call's own buffer, but not at its beginning. */
+struct in_place {
+	_Atomic bool is_closed;
+	char text[16];
+	snug_error error;
+};
+
+static int load_in_place(void *context, snug_cache_client *of, const void *key, size_t key_bytes,
+						 snug_cache_loaded *out) {
+	struct in_place *in_place = context;
+	(void)of;
+	(void)key;
+	(void)key_bytes;
+	CREW_WAIT_UNTIL(!atomic_load(&in_place->is_closed));
+	memcpy(in_place->text + 1, "value", 5);
+	out->value = in_place->text + 1;
+	out->value_bytes = 5;
+	return 0;
+}
+
+static void *ask_in_place(void *context) {
+	struct in_place *in_place = context;
+	snug_cache_load_options options = snug_cache_load_options_default();
+	snug_cache_client *own = crew_client(cache);
+	snug_cache_loading told;
+	options.load = load_in_place;
+	options.context = in_place;
+	in_place->error = snug_cache_get_or_load(own, "key", 3, in_place->text, sizeof in_place->text,
+											 &options, &told);
+	assert_int_equal(snug_cache_client_destroy(own), SNUG_OK);
+	return NULL;
+}
+
+static void a_value_may_lie_in_the_call_s_buffer(void **state) {
+	struct in_place in_place = {.is_closed = true};
+	struct loader loader = {.text = "another"};
+	snug_cache_load_options options = options_of(&loader);
+	struct asker asker;
+	pthread_t thread;
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, ask_in_place, &in_place), 0);
+	CREW_WAIT_UNTIL(users() == 1);
+	start(&asker, "key", &options);
+	CREW_WAIT_UNTIL(users() == 2);
+	atomic_store(&in_place.is_closed, false);
+	join(&asker);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(in_place.error, SNUG_OK);
+	assert_memory_equal(in_place.text, "value", 5);
+	assert_told(&asker.answer, "value");
+	assert_holds("key", "value");
+	assert_int_equal(loader.calls, 0);
 }
 
 static void whoever_finds_a_stale_value_does_not_wait(void **state) {
@@ -616,10 +661,11 @@ static void *wait_for_ours(void *context) {
 /* Nobody is refused for one who has only not woken up yet. */
 static void who_waits_for_what_has_ended_waits_for_nobody(void **state) {
 	enum loads_verdict verdict;
-	struct load *theirs, *ours;
+	struct load *theirs, *ours, *outer;
 	pthread_t thread;
 	(void)state;
 	atomic_store(&gate, 0);
+	lead_table("outer", &outer);
 	lead_table("ours", &ours);
 	assert_int_equal(pthread_create(&thread, NULL, wait_for_ours, NULL), 0);
 	CREW_WAIT_UNTIL(atomic_load(&gate) == 1);
@@ -631,6 +677,7 @@ static void who_waits_for_what_has_ended_waits_for_nobody(void **state) {
 	atomic_store(&gate, 2);
 	assert_true(loads_wait(&cache->loads, theirs, HANG_NS));
 	loads_leave(&cache->loads, theirs);
+	end_table(outer);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
@@ -788,7 +835,7 @@ static void ask_version(snug_cache_client *own, uint32_t number) {
 
 static void *run_storm(void *context) {
 	struct storm *storm = context;
-	snug_cache_client *own = enter();
+	snug_cache_client *own = crew_client(cache);
 	test_random random = {storm->seed};
 	for (uint32_t i = 0; i < STORM_ROUNDS; i++) {
 		uint32_t number = (uint32_t)test_random_below(&random, STORM_KEYS);
@@ -867,6 +914,7 @@ int main(void) {
 		TEST(a_loader_may_not_ask_for_its_own),
 		TEST(not_after_a_change_either),
 		TEST(whoever_waits_is_told_the_same),
+		TEST(a_value_may_lie_in_the_call_s_buffer),
 		TEST(whoever_finds_a_stale_value_does_not_wait),
 		TEST(a_change_has_the_last_word),
 		TEST(two_that_need_each_other_do_not_wait),

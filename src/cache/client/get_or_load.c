@@ -150,10 +150,11 @@ static snug_error lead(const struct asking *asking, struct load *load, bool has_
 	snug_cache_loading told = {.stored = SNUG_OK};
 	int failed = call_loader(asking, &loaded);
 	struct load_result result = use_loaded(asking, load, failed, &loaded, has_stale, &told);
-	if (!result.error && result.value.bytes > 0 && result.value.bytes <= asking->room_bytes)
-		memcpy(asking->buffer, result.bytes, result.value.bytes);
 	loads_end(&asking->client->cache->loads, load, &result,
 			  (uint64_t)loaded.absent_s * UINT64_C(1000000000));
+	/* The value may lie in the buffer; so those who wait have had their copy of it before. */
+	if (!result.error && result.value.bytes > 0 && result.value.bytes <= asking->room_bytes)
+		memmove(asking->buffer, result.bytes, result.value.bytes);
 	if (options->release != NULL) options->release(options->context, &loaded);
 	if (result.error == SNUG_ERROR_LOADER) asking->out->loader_error = failed;
 	return result.error ? result.error : tell(asking, &told);

@@ -164,8 +164,9 @@ static snug_error join(struct loads *loads, struct load *load, bool has_stale,
 	if (pthread_equal(load->thread, pthread_self())) return SNUG_ERROR_CYCLE;
 	*verdict = has_stale ? LOADS_STALE : LOADS_WAIT;
 	if (has_stale) return SNUG_OK;
-	if (leads_back(loads, load)) return SNUG_ERROR_CYCLE;
+	/* Nobody waits for a thread that loads nothing. */
 	struct load *own = of_thread(loads, pthread_self(), false);
+	if (own != NULL && leads_back(loads, load)) return SNUG_ERROR_CYCLE;
 	SNUG_ASSERT(own == NULL || of_thread(loads, pthread_self(), true) == NULL);
 	if (own != NULL) own->waits_for = load;
 	load->users++;

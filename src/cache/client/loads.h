@@ -12,10 +12,11 @@
  *                 \--> overtaken: the key was changed: not joined any more, and not stored
  *
  * One mutex for a cache, held for some hundred instructions and a look at each load under way, and
- * for no load, copy or message. Where no load of its lot is there a change costs one look at a
+ * for no load, copy or message; by a loader that is about to wait for such a look at each thread on
+ * the way from the one to the next. Where no load of its lot is there a change costs one look at a
  * counter.
  *
- * WAITING FOR EACH OTHER. A loader may ask for other keys. A thread that is about to wait follows who
+ * WAITING FOR EACH OTHER. A loader may ask for other keys. One that is about to wait follows who
  * waits for whom, and is refused where that leads back to itself: it would be a circle of keys, each
  * of which needs the next. Threads are told apart by themselves: a loader that hands its work to
  * another thread and waits for that is not seen, and ends with the time-out.
