@@ -64,7 +64,8 @@ typedef struct snug_memory_file_options {
 	size_t struct_bytes; /* set by snug_memory_file_options_init */
 	/* a file, which is made if it is not there, or a directory, in which it is called snug.memory */
 	const char *path;
-	/* instead of a path: of a file, such as memfd_create makes; it stays the caller's. -1: none */
+	/* instead of a path: of a file, such as memfd_create makes, to read and write; it stays the
+	 * caller's. -1: none */
 	int descriptor;
 	uint32_t segments; /* heaps that will lie in it: as many as workers */
 	/* take a file on a disk too: the system writes all that changes to it */

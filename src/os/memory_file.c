@@ -74,9 +74,13 @@ static bool is_directory(const char *path) {
 	return stat(path, &found) == 0 && S_ISDIR(found.st_mode);
 }
 
-/* A descriptor of our own, so that the lock is ours too. */
+/* A descriptor of our own, so that the lock is ours too. It gives no right that the given one has
+ * not, though the system would. */
 static int open_again(int descriptor) {
 	char path[64];
+	int flags = fcntl(descriptor, F_GETFL);
+	if (flags >= 0 && (flags & O_ACCMODE) != O_RDWR) errno = EACCES;
+	if (flags < 0 || (flags & O_ACCMODE) != O_RDWR) return -1;
 	(void)snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
 	return open(path, O_RDWR | O_CLOEXEC);
 }

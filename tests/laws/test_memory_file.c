@@ -572,6 +572,21 @@ static void what_is_not_ours_is_not_touched(void **state) {
 	close(descriptor);
 }
 
+/* The system would open it once more to write, whatever this descriptor may do. */
+static void what_may_only_be_read_is_refused(void **state) {
+	char path[64];
+	(void)state;
+	int descriptor = make_descriptor();
+	(void)snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
+	int read_only = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(read_only >= 0);
+	require_refused(read_only, SNUG_ERROR_FILE);
+	throw_away(open_file(descriptor, 1));
+	require_refused(read_only, SNUG_ERROR_FILE);
+	close(read_only);
+	close(descriptor);
+}
+
 static void another_version_is_refused(void **state) {
 	(void)state;
 	int descriptor = make_kept();
@@ -917,6 +932,7 @@ int main(void) {
 		cmocka_unit_test(leases_are_not_kept),
 		cmocka_unit_test(a_cache_stays),
 		cmocka_unit_test(what_is_not_ours_is_not_touched),
+		cmocka_unit_test(what_may_only_be_read_is_refused),
 		cmocka_unit_test(another_version_is_refused),
 		cmocka_unit_test(a_part_of_a_file_is_refused),
 		cmocka_unit_test(what_was_not_closed_is_refused),
