@@ -84,6 +84,8 @@ debug = -Dassertions=debug -Dwerror=true
 asan = -Db_sanitize=address,undefined -Db_lundef=false
 tsan = -Db_sanitize=thread -Db_lundef=false
 with_clang = CC=clang CXX=clang++
+# make test divides some tests between its two builds; these have no second one.
+alone = -Dall_tests=true
 
 build/build.ninja:
 	@tools/install-deps build
@@ -103,16 +105,16 @@ build-debug/build.ninja:
 	$(call setup,$(debug))
 
 build-asan/build.ninja:
-	$(call setup,$(debug) $(asan))
+	$(call setup,$(debug) $(asan) $(alone))
 
 build-tsan/build.ninja:
-	$(call setup,$(debug) $(tsan))
+	$(call setup,$(debug) $(tsan) $(alone))
 
 build-clang/build.ninja:
-	$(call setup,$(debug),$(with_clang))
+	$(call setup,$(debug) $(alone),$(with_clang))
 
 build-musl/build.ninja: build-musl/prefix/machine.txt
-	$(call setup,-Dwerror=true -Dhttp=disabled -Dtests=enabled --native-file $<)
+	$(call setup,-Dwerror=true $(alone) -Dhttp=disabled -Dtests=enabled --native-file $<)
 
 build-arm64/build.ninja: build-arm64/prefix/machine.txt
 	$(call setup,-Dwerror=true -Dhttp=disabled -Dtests=enabled --cross-file $<)
