@@ -153,6 +153,10 @@ static void print_sizes(const struct reply *reply) {
 static void print_hotkeys(const struct reply *reply) {
 	const char *key;
 	uint64_t all = figure(reply, "commands");
+	if (all == 0) {
+		puts("no command was looked at yet");
+		return;
+	}
 	printf("of the last %s commands, about; 1 in %.0f is looked at\n\n", count_text(all).text,
 		   ratio(all, figure(reply, "samples")));
 	printf("%-42s%11s%8s%18s\n", "key", "commands", "share", "within");
