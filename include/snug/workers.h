@@ -137,7 +137,8 @@ typedef struct snug_worker_stats {
 	uint64_t reserved[6]; /* 0 */
 } snug_worker_stats;
 
-/* Any thread, at any time before destroy. NULL, WORKER (no such worker). */
+/* Any thread, at any time before destroy. The figures are at most half a second old, and never older
+ * than a cleanup that was answered. NULL, WORKER (no such worker). */
 SNUG_NODISCARD snug_error snug_workers_stats(const snug_workers *workers, uint32_t worker,
 											 snug_worker_stats *out);
 

@@ -33,7 +33,9 @@ static void answer_job(struct worker *worker, const struct message *message, snu
 	worker_answer(worker, &answer);
 }
 
-/* Hands the result over; the job is the asker's again. */
+/* Hands the result over; the job is the asker's again. What it changed is published before: whoever
+ * has the answer and then reads the figures (the coordinator, before it asks for more) reads none
+ * from before the job. */
 static void finish(struct worker *worker, struct held_job *held, snug_error error) {
 	struct job *job = held->job;
 	struct message message = held->message;
@@ -46,6 +48,7 @@ static void finish(struct worker *worker, struct held_job *held, snug_error erro
 	SNUG_ASSERT(worker->jobs_held > 0 && job != NULL);
 	*held = (struct held_job){0};
 	worker->jobs_held--;
+	worker_publish(worker, os_now_ns());
 	answer_job(worker, &message, error);
 }
 

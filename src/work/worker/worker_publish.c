@@ -2,7 +2,7 @@
  * asking (work/channel/snapshot.h). 584 bytes, of one moment.
  *
  * Taking the figures costs 0.66 us in cache (docs/benchmarks.md, "Asking"), twice a second while
- * working and before a sleep: next to a wake-up, that is little. To ask by message instead would
+ * working, before a sleep and before a job's answer: next to a wake-up, that is little. To ask by message instead would
  * wake a worker that sleeps, and get no answer from one that stands still, which is when one wants
  * to know.
  *
