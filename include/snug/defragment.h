@@ -8,8 +8,8 @@
  * gained, and so it always ends.
  *
  * What an allocation's last resort stored in pieces in other objects' slabs (snug_stats.lent_slots)
- * goes into slots of its own before compaction, and is reported apart. Tables that became smaller
- * are given back at the end.
+ * goes into slots of its own before compaction, or together into fewer of those slabs, and is
+ * reported apart. Tables that became smaller are given back at the end.
  *
  * Whole, or in slices with other work in between:
  *
@@ -141,8 +141,8 @@ typedef struct snug_report {
 	/* steps that took more than twice step_ns: the system was slow, or other programs had the
 	 * processor */
 	uint64_t late_steps;
-	/* pieces that lay in lent holes and went into slots of their own (snug_stats.lent_slots); their
-	 * bytes; and the slab pages taken for them: so the slab pages before - after are reclaimed_bytes
+	/* pieces that lay in lent holes (snug_stats.lent_slots) and went into slots of their own, or into
+	 * another slab's holes so that theirs is whole again; their bytes; and the slab pages taken for them: so the slab pages before - after are reclaimed_bytes
 	 * less these */
 	uint64_t rehomed_objects;
 	uint64_t rehomed_bytes;

@@ -426,8 +426,11 @@ struct defragment {
 	/* of the rehome phase: the same; and hosts of the class that were left as they are */
 	uint32_t rehome_cursor;
 	uint32_t rehome_left;
-	uint32_t rehome_slot; /* of the next host */
-	uint64_t goal_bytes;  /* what could be gained when it began: compaction ends there */
+	uint8_t rehome_list; /* of hosts, the one that is gone through; 0: none yet */
+	page_number rehome_page;
+	page_number rehome_behind; /* it stood behind that one in the list */
+	uint32_t rehome_slot;      /* of rehome_page, the next */
+	uint64_t goal_bytes;       /* what could be gained when it began: compaction ends there */
 	/* totals.released_slabs at which the target is reached in this step */
 	uint64_t stop_at_released;
 	uint64_t begin_ns;

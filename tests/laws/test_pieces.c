@@ -229,6 +229,26 @@ static void hosts_end_with_their_last_guest(void **state) {
 	REQUIRE(lent_slots() == 0, "%llu slots are lent", (unsigned long long)lent_slots());
 }
 
+/* A third of all has gone, and there is neither a page nor a hole for what would go home: guests
+ * fill the empty slots of some hosts, and the other hosts are slabs whose holes make pages. */
+static void guests_go_beside(void **state) {
+	(void)state;
+	pinned_holes(100);
+	while (herd_add(&herd, 3000) == SNUG_OK) continue;
+	unpin_all();
+	for (uint32_t number = 0; number < herd.count; number += 3)
+		if (herd.objects[number].name != 0) herd_remove(&herd, number);
+	uint64_t free_bytes = herd_stats(&herd).limit_bytes - herd_stats(&herd).total.payload_bytes;
+	snug_report report;
+	herd.may_move = true;
+	REQUIRE_OK(snug_defragment(herd.heap, NULL, &report));
+	herd.may_move = false;
+	REQUIRE_OK(snug_check(herd.heap, NULL));
+	herd_verify(&herd);
+	REQUIRE(report.reclaimed_bytes >= free_bytes / 2, "%llu bytes reclaimed of %llu",
+			(unsigned long long)report.reclaimed_bytes, (unsigned long long)free_bytes);
+}
+
 /* What a resident leaves in a host serves its class as any hole does. */
 static void a_hole_in_a_host_serves_its_class(void **state) {
 	(void)state;
@@ -255,11 +275,17 @@ static bool references = true;
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		BOTH(small_holes_hold_large_objects),    BOTH(one_object_may_take_all_holes),
-		BOTH(contiguous_takes_a_larger_hole),    BOTH(who_asked_for_it_is_refused),
-		BOTH(pins_are_recorded_in_holes),        BOTH(pieces_go_home),
-		BOTH(hosts_end_with_their_last_guest),   BOTH(holes_of_the_victim_are_used),
-		BOTH(a_hole_in_a_host_serves_its_class), BOTH(hundreds_of_slots_are_a_stack),
+		BOTH(small_holes_hold_large_objects),
+		BOTH(one_object_may_take_all_holes),
+		BOTH(contiguous_takes_a_larger_hole),
+		BOTH(who_asked_for_it_is_refused),
+		BOTH(pins_are_recorded_in_holes),
+		BOTH(pieces_go_home),
+		BOTH(hosts_end_with_their_last_guest),
+		BOTH(holes_of_the_victim_are_used),
+		BOTH(a_hole_in_a_host_serves_its_class),
+		BOTH(hundreds_of_slots_are_a_stack),
+		BOTH(guests_go_beside),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

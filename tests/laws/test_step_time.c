@@ -344,6 +344,50 @@ static void a_slab_lends_all_its_holes(void **state) {
 		REQUIRE_OK(snug_unpin(heap, objects[index]));
 }
 
+/* Objects of `size` bytes, every second of them gone, and objects of `large` bytes in the holes,
+ * which pins kept from becoming pages. */
+static void fill_with_guests(size_t size, size_t large) {
+	fill(size);
+	size_t residents = count, nth = objects_a_slab() / 2 * 2;
+	keep_every(2);
+	for (size_t index = 0; index < residents; index += nth)
+		REQUIRE_OK(snug_pin(heap, objects[index]));
+	while (count < OBJECTS_MAX && snug_alloc(heap, large, &objects[count]) == SNUG_OK) count++;
+	for (size_t index = 0; index < residents; index += nth)
+		REQUIRE_OK(snug_unpin(heap, objects[index]));
+}
+
+/* First there is neither page nor hole, and each guest is looked at in vain; then a third of all
+ * objects has gone, and they go home or to other hosts. */
+static void guests_go(size_t size, size_t large) {
+	fill_with_guests(size, large);
+	snug_defragment_options options = snug_defragment_options_default();
+	snug_report report = defragment(&options);
+	REQUIRE(report.after.lent_slots > 10000, "only %llu slots are lent",
+			(unsigned long long)report.after.lent_slots);
+	for (size_t index = 0; index < count; index += 3) release(index);
+	report = defragment(&options);
+	uint64_t least_bytes = report.before.limit_bytes / 5;
+	REQUIRE(report.reclaimed_bytes >= least_bytes,
+			"%llu bytes reclaimed where a third of all objects had gone, %llu moves home",
+			(unsigned long long)report.reclaimed_bytes,
+			(unsigned long long)report.rehomed_objects);
+	release_all();
+}
+
+static void guests_go_home_or_beside(void **state) {
+	(void)state;
+	guests_go(100, 3000);
+	guests_go(1000, 100000);
+}
+
+/* Slabs of thousands of slots. */
+static void guests_of_large_pages(void **state) {
+	(void)state;
+	guests_go(26, 3000);
+	guests_go(26, 400000);
+}
+
 /* No hole is near 1,600 bytes, and some hundred sizes of smaller ones could be put together. */
 static void two_holes_of_hundreds(void **state) {
 	(void)state;
@@ -376,7 +420,9 @@ int main(void) {
 		STEPPED(below_what_is_in_use),
 		STEPPED(a_large_object_freed_in_parts),
 		STEPPED(two_holes_of_hundreds),
+		STEPPED(guests_go_home_or_beside),
 		cmocka_unit_test_setup_teardown(a_slab_lends_all_its_holes, open_large_pages, close_heap),
+		cmocka_unit_test_setup_teardown(guests_of_large_pages, open_large_pages, close_heap),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

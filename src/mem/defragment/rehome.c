@@ -1,8 +1,16 @@
 /* mem/defragment/rehome.c: which host, which guests, which hole.
  *
- * The classes are gone through once in a defragmentation, downwards, each host by host. A host of
- * which nothing can go is left, and after some dozens of those the rest of the class: otherwise
- * finding the next one would take the longer the more there are. */
+ *     guest --> a slot of its own class, whole | a fragment's slot, with its neighbours
+ *           \-> an empty slot of another host of its class, if there is one for each of this host
+ *
+ * The second road is for a heap that is full: there is neither page nor hole for what would go home,
+ * though half of what lay in the hosts was freed. Each host that it empties is a slab with holes, by
+ * which compaction gains pages.
+ *
+ * The classes are gone through once in a defragmentation, downwards, each host by host: first those
+ * with empty slots, then the full ones, which join the others as soon as a guest has gone. So where
+ * to go on is known by the page, and the one behind it. A host that keeps some guest is left, and
+ * after some dozens of those the rest of the class. */
 #include "mem/defragment/rehome.h"
 
 #include "base/assert.h"
@@ -25,18 +33,6 @@
 
 static struct fragment_trailer trailer_of(const snug_heap *heap, uint64_t offset) {
 	return fragment_trailer_read(heap, fragment_trailer_at(heap, offset));
-}
-
-/* The host behind so many others of its class; PAGE_NONE at the end. */
-static page_number host_behind(const snug_heap *heap, const struct size_class *class,
-							   uint32_t left) {
-	for (uint32_t list = LIST_HOST; list <= LIST_HOST_FULL; list++) {
-		for (page_number number = class->lists[list]; number != PAGE_NONE;
-			 number = heap->arena.pages[number].next) {
-			if (left-- == 0) return number;
-		}
-	}
-	return PAGE_NONE;
 }
 
 /* A hole is to be had, and not one that makes up a slab's worth of them. */
@@ -224,35 +220,93 @@ static uint32_t rehome_guest(snug_heap *heap, uint64_t first) {
 	return 0;
 }
 
-/* Some slots of a host, on from where the last call ended; `*more`: there are others. */
-static uint32_t rehome_from(snug_heap *heap, const struct size_class *class, page_number number,
-							bool *more) {
+/* Whether all its guests have room in the empty slots of its class's other hosts. */
+static bool fits_beside(const snug_heap *heap, const struct size_class *class, page_number number) {
+	const struct page *host = &heap->arena.pages[number];
+	SNUG_ASSERT(host->state == PAGE_HOST && class->host_empty >= host->free_slots);
+	return class->host_empty - host->free_slots >= host_guests(heap, class, number);
+}
+
+/* From one host to another of its class. */
+static uint32_t move_beside(snug_heap *heap, struct size_class *class, uint64_t from) {
+	struct fragment_trailer trailer = trailer_of(heap, from);
+	uint64_t to;
+	if (!guest_take_beside(heap, class, page_of(&heap->arena, from), &to)) return 0;
+	class->payload_bytes += trailer.length;
+	copy_slot(address_of(&heap->arena, to), address_of(&heap->arena, from), trailer.length);
+	fragment_trailer_write(heap, fragment_trailer_at(heap, to), trailer);
+	struct gate gate = gate_shut(heap);
+	heap->bookmark.head = 0;
+	if (heap->watched == from) heap->watched = to;
+	fragment_relink(heap, trailer, from, from, to);
+	gate_open(heap, gate);
+	free_gathered(heap, from, 1);
+	count_move(heap, trailer.length);
+	return trailer.length;
+}
+
+/* Some slots of a host, on from where the last call ended, to the first guest: to look at one in
+ * vain is all that a unit has time for. */
+static uint32_t rehome_from(snug_heap *heap, struct size_class *class, page_number number) {
 	uint32_t *at = &heap->defragment.rehome_slot;
 	uint32_t end = (uint32_t)smaller(class->slots, *at + SLOTS_A_UNIT);
 	SNUG_ASSERT(heap->arena.pages[number].state == PAGE_HOST &&
 				heap->arena.pages[number].pins == 0);
-	*more = true;
 	for (; *at < end; (*at)++) {
 		uint64_t offset = page_offset(&heap->arena, number) + (uint64_t)*at * class->stride;
 		if (!host_has_guest(heap, number, offset) || is_pin_record(heap, offset)) continue;
+		(*at)++;
 		uint32_t bytes = rehome_guest(heap, offset);
-		if (bytes > 0) return bytes;
+		if (bytes > 0 || !fits_beside(heap, class, number)) return bytes;
+		return move_beside(heap, class, offset);
 	}
-	*more = *at < class->slots;
 	return 0;
 }
 
-/* The next host of a class is to be looked at from its first slot on. */
+/* ------------------------------------------------------------------ one host after the other - */
+
+static bool is_host_of(const snug_heap *heap, const struct size_class *class, page_number number) {
+	if (number == PAGE_NONE || number >= heap->arena.described) return false;
+	const struct page *page = &heap->arena.pages[number];
+	return page->state == PAGE_HOST && page->class_id == class->id;
+}
+
+/* The host that is being looked at; else the one that stood behind it in its list, or, if that has
+ * gone, the first one. PAGE_NONE: the list is through. */
+static page_number host_to_do(const snug_heap *heap, const struct size_class *class) {
+	const struct defragment *defragment = &heap->defragment;
+	page_number behind = defragment->rehome_behind;
+	if (is_host_of(heap, class, defragment->rehome_page)) return defragment->rehome_page;
+	bool is_there = is_host_of(heap, class, behind) &&
+					heap->arena.pages[behind].list == defragment->rehome_list;
+	return behind == PAGE_NONE || is_there ? behind : class->lists[defragment->rehome_list];
+}
+
+static void begin_host(const snug_heap *heap, struct defragment *defragment, page_number number) {
+	const struct page *page = &heap->arena.pages[number];
+	if (number != defragment->rehome_page) defragment->rehome_slot = 0;
+	defragment->rehome_page = number;
+	/* One whose guests go may change its list. */
+	if (page->list == defragment->rehome_list) defragment->rehome_behind = page->next;
+}
+
 static void leave_host(struct defragment *defragment) {
 	defragment->rehome_left++;
-	defragment->rehome_slot = 0;
+	defragment->rehome_page = PAGE_NONE;
+}
+
+static void begin_list(struct defragment *defragment, const struct size_class *class,
+					   uint8_t list) {
+	defragment->rehome_list = list;
+	defragment->rehome_page = PAGE_NONE;
+	defragment->rehome_behind = class->lists[list];
 }
 
 static void leave_class(struct defragment *defragment) {
 	SNUG_ASSERT(defragment->rehome_cursor > 0);
 	defragment->rehome_cursor--;
 	defragment->rehome_left = 0;
-	defragment->rehome_slot = 0;
+	defragment->rehome_list = 0;
 }
 
 uint64_t rehome_next(snug_heap *heap) {
@@ -263,17 +317,23 @@ uint64_t rehome_next(snug_heap *heap) {
 		defragment->rehome_cursor = heap->classes.active_count;
 		return 0;
 	}
-	const struct size_class *class = class_active(&heap->classes, defragment->rehome_cursor - 1);
-	page_number number = class->hosts > 0 && defragment->rehome_left < LEFT_MAX
-							 ? host_behind(heap, class, defragment->rehome_left)
-							 : PAGE_NONE;
-	if (number == PAGE_NONE) {
+	struct size_class *class = class_active(&heap->classes, defragment->rehome_cursor - 1);
+	if (class->hosts == 0 || defragment->rehome_left == LEFT_MAX) {
 		leave_class(defragment);
 		return 0;
 	}
-	bool more = false;
-	uint32_t bytes =
-		heap->arena.pages[number].pins == 0 ? rehome_from(heap, class, number, &more) : 0;
-	if (bytes == 0 && !more) leave_host(defragment);
+	if (defragment->rehome_list == 0) begin_list(defragment, class, LIST_HOST);
+	page_number number = host_to_do(heap, class);
+	if (number == PAGE_NONE) {
+		if (defragment->rehome_list == LIST_HOST)
+			begin_list(defragment, class, LIST_HOST_FULL);
+		else
+			leave_class(defragment);
+		return 0;
+	}
+	begin_host(heap, defragment, number);
+	bool is_pinned = heap->arena.pages[number].pins > 0;
+	uint32_t bytes = is_pinned ? 0 : rehome_from(heap, class, number);
+	if (is_pinned || defragment->rehome_slot == class->slots) leave_host(defragment);
 	return bytes;
 }

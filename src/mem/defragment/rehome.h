@@ -8,8 +8,11 @@
  * Otherwise neighbouring guests of it are gathered, up to a page, so it has fewer fragments
  * afterwards. They take holes that their class would gain no page by, and free pages where there
  * is no such hole. So what a defragmentation can gain only grows by it; the pages that it takes are
- * reported apart. It comes first, because compaction leaves no holes. A host with pins stays.
- */
+ * reported apart. It comes first, because compaction leaves no holes.
+ *
+ * Where there is neither, a host's guests go one by one into the empty slots of its class's other
+ * hosts, if these have one for each: it is a slab again, and what is free in it makes pages. A host
+ * with pins stays. */
 #ifndef SNUG_MEM_REHOME_H
 #define SNUG_MEM_REHOME_H
 

@@ -183,10 +183,15 @@ static uint64_t take_empty(snug_heap *heap, const struct size_class *class, page
 	return 0;
 }
 
-bool guest_take(snug_heap *heap, struct size_class *class, uint64_t *offset) {
-	SNUG_ASSERT(class->family != FAMILY_FRAGMENT && hole_capacity(heap, class) > 0);
-	if (class->lists[LIST_HOST] == PAGE_NONE && !host_open(heap, class)) return false;
-	page_number number = class->lists[LIST_HOST];
+uint32_t host_guests(const snug_heap *heap, const struct size_class *class, page_number number) {
+	const struct page *page = &heap->arena.pages[number];
+	uint32_t lent = lent_slots(heap, class, number);
+	SNUG_ASSERT(page->state == PAGE_HOST && lent >= page->free_slots);
+	return lent - page->free_slots;
+}
+
+static bool take_for_guest(snug_heap *heap, struct size_class *class, page_number number,
+						   uint64_t *offset) {
 	uint64_t found = take_empty(heap, class, number);
 	if (!SNUG_GUARD(found != 0)) return false;
 	SNUG_ASSERT(class->host_empty > 0);
@@ -197,6 +202,19 @@ bool guest_take(snug_heap *heap, struct size_class *class, uint64_t *offset) {
 	slab_relist(heap, class, number);
 	*offset = found;
 	return true;
+}
+
+bool guest_take(snug_heap *heap, struct size_class *class, uint64_t *offset) {
+	SNUG_ASSERT(class->family != FAMILY_FRAGMENT && hole_capacity(heap, class) > 0);
+	if (class->lists[LIST_HOST] == PAGE_NONE && !host_open(heap, class)) return false;
+	return take_for_guest(heap, class, class->lists[LIST_HOST], offset);
+}
+
+bool guest_take_beside(snug_heap *heap, struct size_class *class, page_number number,
+					   uint64_t *offset) {
+	page_number other = class->lists[LIST_HOST];
+	if (other == number) other = heap->arena.pages[other].next;
+	return other != PAGE_NONE && take_for_guest(heap, class, other, offset);
 }
 
 bool host_take_resident(snug_heap *heap, struct size_class *class, uint64_t *offset) {

@@ -44,7 +44,13 @@ static inline uint64_t host_residents(const struct size_class *class) {
  * class's magazine must be empty. Its trailer is the caller's to write, with a length, and so is the
  * account of its payload. False: the class has no hole. Nothing moves. */
 bool guest_take(snug_heap *heap, struct size_class *class, uint64_t *offset);
+/* The same, in another host than this one, which is a host of the class; opens none. */
+bool guest_take_beside(snug_heap *heap, struct size_class *class, page_number number,
+					   uint64_t *offset);
 void guest_free(snug_heap *heap, struct size_class *class, uint64_t offset);
+
+/* How many it has: counted, a word for each 64 slots. */
+uint32_t host_guests(const snug_heap *heap, const struct size_class *class, page_number number);
 
 /* The fragment in a guest's slot is cut off, or grows in it. */
 static inline void guest_repay(struct size_class *class, uint32_t old_bytes, uint32_t new_bytes) {
