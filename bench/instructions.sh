@@ -192,7 +192,7 @@ TEXT
 	cat <<TEXT
 
 The same in turns of 16, of other sizes. kvcache: those of Meta's key-value cache, up to 16 KiB. The mix: as many of each power of two from 16
-bytes to 16 KiB, any size between two alike. What one slot would hold loosely is stored in two or three, by a plan that is made for it each time.
+bytes to 16 KiB, any size between two alike. What one slot would hold loosely is stored in two or three, by a plan that is made once for each size and kept: of so many sizes, a sixth of what an allocation of the mix takes is plans that are made.
 
 | | kvcache: alloc | free | pair | the mix: alloc | free | pair |
 |---|---|---|---|---|---|---|

@@ -3,7 +3,7 @@
  * A heap is two reservations of addresses, of which little is committed at first:
  *
  *   metadata   | snug_heap, class tables | descriptors | regions | cells | handles, floors | pins x 2 |
- *              | fixed, 15 to 32 KB      | 32 a page   | 152 a   |       |                 |          |
+ *              | fixed, 15 to 96 KB      | 32 a page   | 152 a   |       |                 |          |
  *   arena      | page 1 | page 2 | ...                                      limit_max_bytes in all
  *
  * Each range is committed in grains of 4 KiB as it grows, and gives back what it no longer needs
@@ -128,6 +128,7 @@ struct table_bytes {
 	size_t cells;
 	size_t handles;
 	size_t pins; /* each of two */
+	bool keeps_plans;
 };
 
 static struct table_bytes tables_of(const snug_heap_options *options, size_t page_bytes,
@@ -138,6 +139,7 @@ static struct table_bytes tables_of(const snug_heap_options *options, size_t pag
 		.cells = cells_most_bytes(limit_bytes, page_bytes),
 		.handles = by_reference ? METADATA_GRAIN : limit_bytes / 2,
 		.pins = divide_up(limit_bytes, 15) * 8,
+		.keeps_plans = class_keeps_plans(options->limit_bytes, page_bytes),
 	};
 	if (!lean) return tables;
 	tables.cells = lean_bytes(tables.cells, limit_bytes / 16);
@@ -152,7 +154,9 @@ static size_t lay_out(snug_heap *heap, char *base, const struct table_bytes *tab
 	size_t page_count = limit_max_bytes / page_bytes;
 	size_t region_count = limit_max_bytes / REGION_BYTES + 1;
 	size_t at = 0;
-	heap->fixed = carve(base, &at, sizeof(snug_heap) + class_table_bytes((uint32_t)page_bytes));
+	heap->fixed =
+		carve(base, &at,
+			  sizeof(snug_heap) + class_table_bytes((uint32_t)page_bytes, tables->keeps_plans));
 	heap->arena.page_range = carve(base, &at, (page_count + 2) * sizeof(struct page));
 	heap->arena.region_range = carve(base, &at, region_count * sizeof(struct region));
 	heap->cells.range = carve(base, &at, tables->cells);
@@ -226,8 +230,9 @@ static snug_error create(const snug_heap_options *options, const snug_os *os,
 		heap->handles.tag = tag_of(heap);
 		uint32_t trailer_bytes =
 			heap->slot_trailer_bytes > 0 ? HANDLED_FRAGMENT_TRAILER_BYTES : FRAGMENT_TRAILER_BYTES;
-		class_table_init(&heap->classes, (uint32_t)page_bytes, heap->slot_trailer_bytes,
-						 trailer_bytes, heap + 1);
+		class_table_init(&heap->classes, (uint32_t)page_bytes,
+						 class_keeps_plans(options->limit_bytes, page_bytes),
+						 heap->slot_trailer_bytes, trailer_bytes, heap + 1);
 		heap->object_max_bytes = limit_object_bytes(heap, options->limit_bytes);
 		error = class_activate_largest(heap);
 		if (!error) error = arena_init(&heap->arena, objects, options->populate);

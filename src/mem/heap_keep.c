@@ -114,7 +114,7 @@ static void move_classes(struct class_table *table, ptrdiff_t delta) {
 	MOVE(table->entry, delta);
 	MOVE(table->state, delta);
 	MOVE(table->active, delta);
-	MOVE(table->coarse, delta);
+	MOVE(table->plans, delta);
 	MOVE(table->nobody, delta);
 	SNUG_ASSERT(table->active_count <= table->first[FAMILY_COUNT]);
 	for (uint32_t id = 0; id < table->first[FAMILY_COUNT]; id++) {
@@ -230,12 +230,12 @@ void heap_charge_kept(snug_heap *heap, size_t bytes) {
 /* ------------------------------------------------------------------ leaving ---------------- */
 
 void heap_note_root(snug_heap *heap) {
-	struct root_facts facts = {.layout = heap_layout(),
-							   .fact = {[FACT_PAGE_BYTES] = heap->arena.page_bytes,
-										[FACT_MODE] = mode_of(&heap->options),
-										[FACT_LIMIT_MAX] = heap->options.limit_max_bytes,
-										[FACT_DESCRIPTORS] = (uint64_t)(
-											heap->arena.page_range.base - (char *)heap)}};
+	struct root_facts facts = {
+		.layout = heap_layout(),
+		.fact = {[FACT_PAGE_BYTES] = heap->arena.page_bytes,
+				 [FACT_MODE] = mode_of(&heap->options),
+				 [FACT_LIMIT_MAX] = heap->options.limit_max_bytes,
+				 [FACT_DESCRIPTORS] = (uint64_t)(heap->arena.page_range.base - (char *)heap)}};
 	SNUG_ASSERT(heap->segment != NULL && !gate_is_shut(heap));
 	memory_segment_set_objects(heap->segment, heap->arena.base);
 	memory_segment_set_root(heap->segment, ROOT_HEAP, heap, &facts);

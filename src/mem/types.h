@@ -34,6 +34,7 @@
  *   trailer    what stands at the end of a slot: the handle's index, the links of a fragment
  *   fragment   one piece of an object that is stored in several slots, linked to its neighbours
  *   chain      all fragments of one object; the first is the head, the last ones are the tails
+ *   plan       which classes the fragments of an object of some size are of
  *   extent     a stretch of an object that has one address
  *   bookmark   a place far inside a chain, so that reading on need not begin at the head
  *   offset     page number * page size + offset in the page: address = bias + offset
@@ -300,11 +301,14 @@ struct class_table {
 	uint16_t active_count;
 	uint16_t split_waste_bytes;      /* what fragments must save, trailers included; constant */
 	uint32_t fragment_trailer_bytes; /* constant after create */
+	uint32_t page_bytes;             /* of the arena: the largest stride; constant after create */
 	/* by class; directly behind the heap. The one behind the last is that of `nobody`. */
 	struct class_entry *entry;
 	struct size_class **state; /* by class; NULL: not active */
 	uint16_t *active;          /* dense: class_active() */
-	uint16_t *coarse;          /* by (size - 1) / 64: the smallest class that may fit */
+	/* By bytes below a whole fragment: the shape of their plan (object/plan.c), 0: not made yet;
+	 * NULL: none is kept. */
+	uint8_t *plans;
 	/* Serves those that are served by none yet. Has no slots: so its magazine is empty, as any
 	 * other may be, and the short way needs not ask whether there is a class. Constant. */
 	struct size_class *nobody;

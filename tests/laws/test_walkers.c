@@ -50,6 +50,19 @@ static int open_heap(void **state) {
 	return 0;
 }
 
+/* One that keeps its plans, with objects in fragments. */
+static int open_larger_heap(void **state) {
+	(void)state;
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = (size_t)8 << 20,
+								 .page_bytes = 4096};
+	herd_init(&herd, false, &options);
+	herd_fill(&herd, 400000, 1100, 3900);
+	herd_fill(&herd, 400000, 5000, 30000);
+	REQUIRE_OK(snug_check(herd.heap, NULL));
+	return 0;
+}
+
 static int close_heap(void **state) {
 	(void)state;
 	herd_deinit(&herd);
@@ -432,6 +445,22 @@ static void f3_bookmark(void **state) {
 	BREAKS("F3", mark->offset, mark->head);
 }
 
+static void f4_plans(void **state) {
+	(void)state;
+	uint8_t *plans = herd.heap->classes.plans;
+	uint32_t split = 0, known = 0, end = whole_fragment_bytes(herd.heap);
+	assert_non_null(plans);
+	for (uint32_t bytes = 1; bytes < end; bytes++) {
+		if (plans[bytes] == 0) continue;
+		known = bytes;
+		if ((plans[bytes] & 0x80) == 0) split = bytes;
+	}
+	REQUIRE(known != 0 && split != 0, "no plan is kept");
+	BREAKS("F4", plans[split], plans[split] + 1);
+	BREAKS("F4", plans[known], 0x80);
+	BREAKS("F4", plans[end - 1], plans[end - 1] == 0x7F ? 0x7E : 0x7F);
+}
+
 static void h1_handles_and_objects(void **state) {
 	(void)state;
 	uint32_t index;
@@ -632,6 +661,7 @@ int main(void) {
 		WITH_HEAP(f1_fragments),
 		WITH_HEAP(f2_objects_in_fragments),
 		WITH_HEAP(f3_bookmark),
+		cmocka_unit_test_setup_teardown(f4_plans, open_larger_heap, close_heap),
 		WITH_HEAP(h1_handles_and_objects),
 		WITH_HEAP(h2_table),
 		WITH_HEAP(h3_trailers),

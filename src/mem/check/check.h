@@ -4,7 +4,7 @@
  *
  *   check.c, check_steps.c                   all laws at once; the same in slices
  *   check_arena, check_slabs, check_objects  the laws of pages, of slots, of objects
- *   check_tables                             those of handles, pins and cells
+ *   check_tables                             those of handles, pins, cells and plans
  *   check_law.c                              how a broken law is told
  *   dump                                     the memory map
  *
@@ -79,6 +79,8 @@ bool check_links(struct check *check, page_number number);
 bool check_page_objects(struct check *check, page_number number, struct object_counts *counts);
 bool check_magazine(struct check *check, struct size_class *class);
 bool check_serving(struct check *check);
+/* Of objects of `from` bytes and those up to `to`, that one not included. */
+bool check_plans(struct check *check, uint64_t from, uint64_t to);
 bool check_live(struct check *check);
 bool check_handle(struct check *check, uint64_t index);
 bool check_handle_grain(struct check *check, uint32_t number, struct handle_counts *counts);

@@ -1,6 +1,6 @@
 /* mem/check/check_steps.c: snug_check in slices.
  *
- *     regions -> classes -> slabs, with what lies in them -> handles -> pins -> sums -> done
+ *     regions -> classes -> slabs, with what lies in them -> handles -> pins -> plans -> sums -> done
  *
  * Between two steps the heap changes, so each step looks only at what can be seen to be sound by
  * itself, at one instant: a region with its pages, a slab with its bitmap, neighbours and
@@ -17,11 +17,13 @@
 #include "mem/arena/arena.h"
 #include "mem/check/check.h"
 #include "mem/gate.h"
+#include "mem/object/plan.h"
 #include "mem/slab/handle_grains.h"
 #include "mem/slab/slab.h"
 
 #define UNITS_MAX 16384u /* a step ends by its count where the clock stands still */
 #define HANDLES_A_UNIT 64u
+#define PLANS_A_UNIT 16u
 #define CHAIN_MAX 256u
 #define STACK_MAX 8192u /* pages of the stack that are followed */
 #define PINS_MAX 4096u  /* entries of the table of pins that are counted */
@@ -33,6 +35,7 @@ enum {
 	CHECK_SLABS,
 	CHECK_HANDLES,
 	CHECK_PINS,
+	CHECK_PLANS,
 	CHECK_SUMS,
 	CHECK_DONE
 };
@@ -81,6 +84,15 @@ static bool step_pin(struct check *check, struct check_walk *walk) {
 	if (walk->at >= pins->capacity) return false;
 	uint64_t entry = pins->entries[walk->at++];
 	if (entry != 0) (void)check_pin(check, entry, &page_pins);
+	return true;
+}
+
+static bool step_plans(struct check *check, struct check_walk *walk) {
+	uint64_t from = walk->at + 1;
+	if (check->heap->classes.plans == NULL || from >= whole_fragment_bytes(check->heap))
+		return false;
+	walk->at += PLANS_A_UNIT;
+	(void)check_plans(check, from, from + PLANS_A_UNIT);
 	return true;
 }
 
@@ -181,6 +193,9 @@ static void step_unit(struct check *check, struct check_walk *walk, struct slab_
 		break;
 	case CHECK_PINS:
 		more = step_pin(check, walk);
+		break;
+	case CHECK_PLANS:
+		more = step_plans(check, walk);
 		break;
 	default:
 		for (uint32_t index = 0; index < CLASS_COUNT_MAX; index++)

@@ -1,10 +1,11 @@
 /* mem/check/check_tables.c: laws H1 to H5 of the handle table, P1 and P2 of the table of pins, A7 of
- * cells.
+ * cells, F4 of plans.
  *
  *   entry  ---->  slot        H1: and back (check_objects.c)
  *   grain  ---->  its entries: dead, used up, on its own list            H4
  *   pin    ---->  slots ----> marks of their slabs                       P2: as many marks as slots
  *   cell   <----  class state, or slab with a bitmap beside              A7: as many units
+ *   plan   <----  its size                                               F4: as it would be made
  *
  * Primary are the entries, the descriptors and the class table. Each grain's header is compared with
  * its entries, and the table's counters with the sums over all grains. */
@@ -301,4 +302,16 @@ bool check_cells(struct check *check) {
 	}
 	return check_cell_lists(check, listed) &&
 		   check_equal(check, "A7", "units of cells", used, units_in_use(check->heap));
+}
+
+/* ------------------------------------------------------------------ plans ---------- */
+
+bool check_plans(struct check *check, uint64_t from, uint64_t to) {
+	const snug_heap *heap = check->heap;
+	if (heap->classes.plans == NULL) return true;
+	for (uint64_t bytes = from; bytes < to && bytes < whole_fragment_bytes(heap); bytes++)
+		if (!check_that(check, "F4", "plan is not what would be made", bytes,
+						chain_plan_is_sound(heap, bytes)))
+			return false;
+	return true;
 }

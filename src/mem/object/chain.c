@@ -1,23 +1,4 @@
-/* mem/object/chain.c: the plan of a chain, its building, and its changes.
- *
- * THE PLAN. First whole pages. For the rest, at most four fragments: the largest slots that it
- * fills, as long as they pay, then either one slot for what is left, or one of the sixteen largest
- * slots (a page / 1 to 16) and one behind it. Each fragment is charged 8 bytes besides its slot: it
- * is one more look-up. All of that is arithmetic on the class table, no heap is touched: some twenty
- * look-ups. A way is not followed once it could cost no less without any waste than the best that is
- * known; who followed each made 50. The plan is made once, by who asks whether fragments are better.
- * What comes out on pages of 16 KiB, by reference:
- *
- *   object   the best single slot   fragments (payload / slot)               slots in all
- *    1,200          1,260           1158/1170   42/54                            1,224
- *    1,500          1,638           1477/1489   23/35                            1,524
- *    2,500          2,730           2328/2340  172/184                           2,524
- *    5,000          5,461           4084/4096  898/910   18/30                   5,036
- *   10,000         16,384           8180/8192 1808/1820  12/24                  10,036
- *
- * Looking one step ahead, with 32 bytes that a fragment must save, was tried first: uniform sizes
- * of 5,000 to 15,000 bytes then filled 0.962 of a heap of 256 MiB, and fill 0.990 so
- * (docs/design/0001).
+/* mem/object/chain.c: how a chain is built by its plan (plan.h), and its changes.
  *
  * BUILDING takes the slots of the plan one after the other and links them; if one can't be had, all
  * go back, and nothing has moved. Where it may compact, pages are gained first, beginning with
@@ -39,108 +20,6 @@
 #include "mem/object/room.h"
 #include "mem/slab/fragment.h"
 #include "mem/slab/host.h"
-
-#define SPLIT_PARTS_MAX 16u /* the last piece before the tail may be a page / 1..16 */
-/* what one more fragment must save, besides its trailer: it is one more look-up */
-#define FRAGMENT_PRICE_BYTES 8u
-
-/* ------------------------------------------------------------------ planning ------- */
-
-/* A way to store the rest of an object, and what it costs in slot bytes and prices. */
-struct tails {
-	uint32_t count;
-	uint32_t cost_bytes;
-	uint16_t id[TAIL_FRAGMENTS_MAX]; /* all but the last are filled */
-};
-
-static uint32_t capacity_of(const struct class_table *table, uint16_t id) {
-	SNUG_ASSERT(table->entry[id].stride > table->fragment_trailer_bytes);
-	return table->entry[id].stride - table->fragment_trailer_bytes;
-}
-
-static void add_piece(const struct class_table *table, struct tails *tails, uint16_t id) {
-	SNUG_ASSERT(tails->count < TAIL_FRAGMENTS_MAX && id != CLASS_NONE);
-	tails->id[tails->count++] = id;
-	tails->cost_bytes += table->entry[id].stride + FRAGMENT_PRICE_BYTES;
-}
-
-static uint16_t slot_for(const struct class_table *table, uint32_t bytes) {
-	return class_find(table, FAMILY_FRAGMENT, bytes + table->fragment_trailer_bytes);
-}
-
-/* What `bytes` in so many more pieces cost at least: without any waste. */
-static uint32_t least_cost(const struct class_table *table, const struct tails *begun,
-						   uint32_t bytes, uint32_t pieces) {
-	return begun->cost_bytes + bytes +
-		   pieces * (table->fragment_trailer_bytes + FRAGMENT_PRICE_BYTES);
-}
-
-/* `begun`, and behind it one slot for the `bytes` that are left, or a page / n slot and a tail if
- * that is cheaper. All that a way costs beyond the least is what its tail wastes. */
-static struct tails finish(const struct class_table *table, struct tails begun, uint32_t bytes) {
-	uint16_t largest = (uint16_t)(table->first[FAMILY_COUNT] - 1);
-	struct tails best = begun;
-	add_piece(table, &best, slot_for(table, bytes));
-	if (begun.count + 2 > TAIL_FRAGMENTS_MAX) return best;
-	uint32_t least_bytes = least_cost(table, &begun, bytes, 2);
-	uint16_t first = CLASS_NONE, tail = CLASS_NONE;
-	uint32_t cost_bytes = best.cost_bytes;
-	for (uint16_t part = 0; part < SPLIT_PARTS_MAX && least_bytes < cost_bytes; part++) {
-		uint16_t id = (uint16_t)(largest - part);
-		if (capacity_of(table, id) >= bytes) continue;
-		uint32_t slot_bytes = bytes - capacity_of(table, id) + table->fragment_trailer_bytes;
-		uint16_t rest = class_find(table, FAMILY_FRAGMENT, slot_bytes);
-		uint32_t split_bytes = least_bytes + table->entry[rest].stride - slot_bytes;
-		if (split_bytes >= cost_bytes) continue;
-		cost_bytes = split_bytes;
-		first = id;
-		tail = rest;
-	}
-	if (first == CLASS_NONE) return best;
-	add_piece(table, &begun, first);
-	add_piece(table, &begun, tail);
-	SNUG_ASSERT(begun.cost_bytes == cost_bytes);
-	return begun;
-}
-
-/* The largest slots that are filled, as many of them as pay, then what finish() finds. */
-static struct tails plan_tails(const struct class_table *table, uint32_t bytes) {
-	struct tails begun = {0};
-	struct tails best = finish(table, begun, bytes);
-	while (begun.count + 2 <= TAIL_FRAGMENTS_MAX &&
-		   least_cost(table, &begun, bytes, 2) < best.cost_bytes) {
-		uint16_t filled =
-			class_find_below(table, FAMILY_FRAGMENT, bytes + table->fragment_trailer_bytes);
-		if (filled == CLASS_NONE || capacity_of(table, filled) >= bytes) break;
-		add_piece(table, &begun, filled);
-		bytes -= capacity_of(table, filled);
-		if (begun.cost_bytes >= best.cost_bytes) break;
-		struct tails longer = finish(table, begun, bytes);
-		if (longer.cost_bytes < best.cost_bytes) best = longer;
-	}
-	return best;
-}
-
-void chain_plan_make(const snug_heap *heap, size_t size, struct chain_plan *plan) {
-	const struct class_table *table = &heap->classes;
-	uint32_t whole_bytes = whole_fragment_bytes(heap);
-	uint32_t rest_bytes = (uint32_t)(size % whole_bytes);
-	plan->whole = size / whole_bytes;
-	plan->tails = 0;
-	plan->slot_bytes = plan->whole << heap->arena.page_shift;
-	if (rest_bytes == 0) return;
-	struct tails tails = plan_tails(table, rest_bytes);
-	for (; plan->tails < tails.count; plan->tails++) {
-		uint16_t id = tails.id[plan->tails];
-		uint32_t piece_bytes =
-			capacity_of(table, id) < rest_bytes ? capacity_of(table, id) : rest_bytes;
-		plan->tail_id[plan->tails] = id;
-		plan->tail_bytes[plan->tails] = piece_bytes;
-		plan->slot_bytes += table->entry[id].stride;
-		rest_bytes -= piece_bytes;
-	}
-	SNUG_ASSERT(rest_bytes == 0 && plan->tails <= TAIL_FRAGMENTS_MAX);
-}
 
 /* ------------------------------------------------------------------ building ------- */
 
@@ -180,64 +59,74 @@ static void make_head(snug_heap *heap, uint64_t offset, uint32_t owner, size_t o
 	fragment_trailer_write(heap, at, trailer);
 }
 
+/* Fragments that are linked one behind the other, without a head yet. */
+struct row {
+	uint64_t first; /* 0: none */
+	uint64_t last;
+	char *last_at; /* its trailer, and what stands there */
+	struct fragment_trailer last_trailer;
+};
+
 /* The slot at `offset`, which is taken, holds the next `length` bytes. */
 static void append(snug_heap *heap, const struct size_class *class, uint64_t offset,
-				   uint32_t length, uint64_t *first, uint64_t *last) {
-	struct fragment_trailer trailer = {.previous = *last, .length = length};
-	SNUG_ASSERT((*first == 0) == (*last == 0));
-	fragment_trailer_write(heap,
-						   address_of(&heap->arena, offset) + class->stride -
-							   heap->classes.fragment_trailer_bytes,
-						   trailer);
-	if (*last != 0) link_next(heap, *last, offset);
-	if (*first == 0) *first = offset;
-	*last = offset;
+				   uint32_t length, struct row *row) {
+	struct fragment_trailer trailer = {.previous = row->last, .length = length};
+	char *at =
+		address_of(&heap->arena, offset) + class->stride - heap->classes.fragment_trailer_bytes;
+	SNUG_ASSERT((row->first == 0) == (row->last == 0));
+	fragment_trailer_write(heap, at, trailer);
+	if (row->last != 0) {
+		row->last_trailer.next = offset;
+		fragment_trailer_write(heap, row->last_at, row->last_trailer);
+	} else {
+		row->first = offset;
+	}
+	row->last = offset;
+	row->last_at = at;
+	row->last_trailer = trailer;
 }
 
-static snug_error append_slot(snug_heap *heap, uint16_t id, uint32_t length, uint64_t *first,
-							  uint64_t *last) {
+static snug_error append_slot(snug_heap *heap, uint16_t id, uint32_t length, struct row *row) {
 	uint64_t offset;
 	struct size_class *class;
 	snug_error error = slot_alloc(heap, id, length, ROOM_AT_HAND, false, &offset, &class);
-	if (!error) append(heap, class, offset, length, first, last);
+	if (!error) append(heap, class, offset, length, row);
 	return error;
 }
 
 /* All fragments of the plan, linked, without a head; all or none. Moves nothing. */
 static snug_error build(snug_heap *heap, const struct chain_plan *plan, uint64_t *out) {
-	uint64_t first = 0;
-	uint64_t last = 0;
+	struct row row = {0};
 	snug_error error = SNUG_OK;
 	uint16_t whole_id = (uint16_t)(heap->classes.first[FAMILY_COUNT] - 1);
 	for (uint64_t count = 0; count < plan->whole && !error; count++) {
-		error = append_slot(heap, whole_id, whole_fragment_bytes(heap), &first, &last);
+		error = append_slot(heap, whole_id, whole_fragment_bytes(heap), &row);
 	}
 	for (uint32_t tail = 0; tail < plan->tails && !error; tail++) {
-		error = append_slot(heap, plan->tail_id[tail], plan->tail_bytes[tail], &first, &last);
+		error = append_slot(heap, plan->tail_id[tail], plan->tail_bytes[tail], &row);
 	}
 	if (error) {
-		free_from(heap, first);
+		free_from(heap, row.first);
 		return error;
 	}
-	*out = first;
+	*out = row.first;
 	return SNUG_OK;
 }
 
 /* The same without a plan: pieces of whatever size there are holes for. */
 static snug_error build_in_pieces(snug_heap *heap, size_t size, uint64_t *out) {
-	uint64_t first = 0;
-	uint64_t last = 0;
+	struct row row = {0};
 	if (heap->options.no_last_resort || !pieces_have_room(heap, size)) return SNUG_ERROR_NO_MEMORY;
 	for (size_t left_bytes = size; left_bytes > 0;) {
 		struct piece piece;
 		if (!piece_take(heap, left_bytes, &piece)) {
-			free_from(heap, first);
+			free_from(heap, row.first);
 			return SNUG_ERROR_NO_MEMORY;
 		}
-		append(heap, piece.class, piece.offset, piece.bytes, &first, &last);
+		append(heap, piece.class, piece.offset, piece.bytes, &row);
 		left_bytes -= piece.bytes;
 	}
-	*out = first;
+	*out = row.first;
 	return SNUG_OK;
 }
 
@@ -249,7 +138,7 @@ struct chain_need {
 
 static snug_error attempt_chain(snug_heap *heap, struct need *need) {
 	struct chain_need *chain = (struct chain_need *)need;
-	if (room_pages(heap, need) < need->pages)
+	if (need->pages > 0 && room_pages(heap, need) < need->pages)
 		return need->os_refused ? SNUG_ERROR_OS_MEMORY : SNUG_ERROR_NO_MEMORY;
 	snug_error error = build(heap, chain->plan, &chain->first);
 	if (error) room_raise(heap, need, error);
@@ -271,24 +160,14 @@ static snug_error build_gaining(snug_heap *heap, const struct chain_plan *plan, 
 	return error;
 }
 
-/* One slot for the whole tail: looser, but one page is enough for it where several tails may need
- * one each. */
-static void simplify(const snug_heap *heap, struct chain_plan *plan) {
-	uint32_t bytes = 0;
-	while (plan->tails > 0) bytes += plan->tail_bytes[--plan->tails];
-	plan->tails = 1;
-	plan->tail_bytes[0] = bytes;
-	plan->tail_id[0] = slot_for(&heap->classes, bytes);
-}
-
 static snug_error build_planned(snug_heap *heap, const struct chain_plan *plan, uint64_t *out) {
 	for (uint64_t page = 0; page <= plan->whole; page++) room_pace(heap);
 	snug_error error = build_gaining(heap, plan, out);
-	bool page_left = arena_available_pages(&heap->arena) > plan->whole;
-	bool may_simplify = heap->options.no_last_resort && plan->tails >= 2 && page_left;
+	bool may_simplify = heap->options.no_last_resort && plan->tails >= 2;
 	if (LIKELY(error != SNUG_ERROR_NO_MEMORY) || !may_simplify) return error;
+	if (arena_available_pages(&heap->arena) <= plan->whole) return error;
 	struct chain_plan simple = *plan;
-	simplify(heap, &simple);
+	chain_plan_simplify(heap, &simple);
 	return build_gaining(heap, &simple, out);
 }
 

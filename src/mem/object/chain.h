@@ -2,7 +2,7 @@
  *
  * What is larger than a page is whole pages and a tail; and so is what no slot fits to 1/64: slots
  * of page / n bytes lie far apart where n is small. The tail is split further while its slot wastes
- * more than another fragment costs.
+ * more than another fragment costs (plan.h).
  *
  *   24,000 bytes on 16 KiB pages:   [ 16372 | t ] -> [ 5449 | t ] -> [ 2036 | t ] -> [ 143 | t ]
  *                                   <- previous, next in the trailers t, 12 bytes each ->
@@ -16,20 +16,10 @@
 #ifndef SNUG_MEM_CHAIN_H
 #define SNUG_MEM_CHAIN_H
 
+#include "mem/object/plan.h"
 #include "mem/object/room.h"
 #include "mem/slab/trailer.h"
 #include "mem/types.h"
-
-/* How many bytes go into which classes: `whole` full pages, then the tails. */
-struct chain_plan {
-	uint64_t whole;
-	uint32_t tails;
-	uint16_t tail_id[TAIL_FRAGMENTS_MAX];
-	uint32_t tail_bytes[TAIL_FRAGMENTS_MAX];
-	uint64_t slot_bytes; /* of all */
-};
-
-void chain_plan_make(const snug_heap *heap, size_t size, struct chain_plan *plan);
 
 /* By the plan for this size. `owner`: the handle's index, or 0. NO_MEMORY, OS_MEMORY. */
 snug_error chain_alloc(snug_heap *heap, size_t size, const struct chain_plan *plan, uint32_t owner,
@@ -58,10 +48,6 @@ static inline uint64_t chain_next(const snug_heap *heap, uint64_t offset) {
 
 static inline size_t chain_size(const snug_heap *heap, uint64_t head) {
 	return fragment_trailer_read(heap, fragment_trailer_at(heap, head)).object_size;
-}
-
-static inline uint32_t whole_fragment_bytes(const snug_heap *heap) {
-	return heap->arena.page_bytes - heap->classes.fragment_trailer_bytes;
 }
 
 #endif

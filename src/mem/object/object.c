@@ -59,9 +59,7 @@ static uint16_t choose_slot(const snug_heap *heap, size_t size, const snug_alloc
 	uint16_t id = class_find(table, FAMILY_BYTES, bytes);
 	if (options != NULL && options->contiguous) return id;
 	if (LIKELY(id != CLASS_NONE && !class_may_split(table, id, bytes))) return id;
-	chain_plan_make(heap, size, plan);
-	if (id == CLASS_NONE) return CLASS_NONE;
-	return plan->slot_bytes + SPLIT_GAIN_BYTES <= table->entry[id].stride ? CLASS_NONE : id;
+	return chain_plan_beats_slot(heap, size, id, plan) ? CLASS_NONE : id;
 }
 
 static inline snug_error alloc_slot(snug_heap *heap, uint16_t id, size_t size, enum effort effort,

@@ -13,7 +13,8 @@
  *   by_handle.c, by_reference.c   what the owner calls
  *   object                        an object as a whole
  *   pins, pin_records             which of them must stay where they are
- *   chain, extents                its fragments; the pieces of memory that a stretch of it lies in
+ *   chain, plan, extents          its fragments; in how many of which classes; the pieces of memory
+ *                                 that a stretch of it lies in
  *   room, fit                     what an allocation does when there is no room; whether there would
  *                                 be if all else went
  *   pieces                        its last resort */

@@ -355,6 +355,13 @@ static bool take_larger_slot(snug_heap *heap, struct need *need, uint32_t reach_
 
 snug_error slot_alloc_slow(snug_heap *heap, uint16_t id, enum effort effort, bool can_be_cut,
 						   uint64_t *offset, struct size_class **out) {
+	/* as the first attempt would */
+	struct size_class *class = heap->classes.entry[id].serving;
+	if (LIKELY(class != heap->classes.nobody && take_hole(heap, class, offset))) {
+		limit_keep_no_more(&heap->arena);
+		*out = class;
+		return SNUG_OK;
+	}
 	struct slot_need slot = {
 		.need = {.attempt = attempt_slot,
 				 .take_larger = take_larger_slot,

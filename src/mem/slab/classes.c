@@ -9,9 +9,9 @@
  *   ids   | byte strings, ascending | aligned, ascending | fragments, ascending |
  *         first[0]                  first[1]             first[2]               first[3]
  *
- * LOOKING UP. exact[size] for sizes to 1 KiB; coarse[size / 64] and a few steps upward for larger
- * ones. Aligned slots are rare and searched by halves. The short way (mem/slab/magazine.h) looks in a
- * table of its own, in which sizes that fragments may store better belong to nobody.
+ * LOOKING UP. exact[size] for sizes to 1 KiB, page / size for larger ones. Aligned slots are rare and
+ * searched by halves. The short way (mem/slab/magazine.h) looks in a table of its own, in which sizes
+ * that fragments may store better belong to nobody.
  *
  * SERVING. Each class has a pointer to the active class that its objects go to, and only that is
  * read by an allocation. Activating or retiring a class rewrites the pointers of its group:
@@ -41,7 +41,6 @@
 #include "base/log_line.h"
 #include "mem/arena/cells.h"
 
-#define RATIO_FINE 64u /* strides are thinned to 1 + 1/64 */
 #define ALIGNED_STRIDE 16u
 #define FINE_PAGE_BYTES 16384u /* pages of heaps from 64 MiB on */
 
@@ -70,15 +69,11 @@ static uint32_t total_classes(uint32_t page_bytes) {
 	return 2 * make_strides(page_bytes, 1, NULL) + make_strides(page_bytes, ALIGNED_STRIDE, NULL);
 }
 
-static uint32_t coarse_entries(uint32_t page_bytes) {
-	return page_bytes / 64 + 1;
-}
-
-size_t class_table_bytes(uint32_t page_bytes) {
+size_t class_table_bytes(uint32_t page_bytes, bool keeps_plans) {
 	size_t count = total_classes(page_bytes);
 	return (count + 1) * sizeof(struct class_entry) + sizeof(struct size_class) +
 		   count * (sizeof(struct size_class *) + sizeof(uint16_t)) +
-		   coarse_entries(page_bytes) * sizeof(uint16_t);
+		   (keeps_plans ? page_bytes : 0);
 }
 
 static uint16_t search_up(const struct class_table *table, uint32_t from, size_t bytes) {
@@ -93,12 +88,11 @@ static void lay_out(struct class_table *table, uint32_t count, void *memory) {
 	table->nobody = (struct size_class *)(table->entry + count + 1);
 	table->state = (struct size_class **)(table->nobody + 1);
 	table->active = (uint16_t *)(table->state + count);
-	table->coarse = table->active + count;
 	for (uint32_t id = 0; id <= count; id++) table->entry[id].serving = table->nobody;
 }
 
 /* Where sizes find their classes. */
-static void fill_sizes(struct class_table *table, uint32_t page_bytes) {
+static void fill_sizes(struct class_table *table) {
 	uint32_t id = 0;
 	for (uint32_t size = 0; size <= SHORT_BYTES_MAX; size++) {
 		id = search_up(table, id, size);
@@ -106,19 +100,17 @@ static void fill_sizes(struct class_table *table, uint32_t page_bytes) {
 		table->exact[size] = place_of_entry(id);
 		table->shortest[size] = place_of_entry(may_split ? table->first[FAMILY_COUNT] : id);
 	}
-	id = 0;
-	for (uint32_t entry = 0; entry < coarse_entries(page_bytes); entry++) {
-		if (entry * 64 + 1 <= page_bytes) id = search_up(table, id, entry * 64 + 1);
-		table->coarse[entry] = (uint16_t)id;
-	}
 }
 
-void class_table_init(struct class_table *table, uint32_t page_bytes, uint32_t slot_trailer_bytes,
-					  uint32_t fragment_trailer_bytes, void *memory) {
+void class_table_init(struct class_table *table, uint32_t page_bytes, bool keeps_plans,
+					  uint32_t slot_trailer_bytes, uint32_t fragment_trailer_bytes, void *memory) {
 	_Static_assert(sizeof(struct class_entry) == ENTRY_WORDS * sizeof(uint64_t), "place_of_entry");
+	_Static_assert(SHORT_BYTES_MAX * RATIO_FINE >= PAGE_BYTES_MAX, "class_find");
 	uint32_t count = total_classes(page_bytes);
 	SNUG_ASSERT(count <= CLASS_COUNT_MAX);
 	lay_out(table, count, memory);
+	table->plans = keeps_plans ? (uint8_t *)(table->active + count) : NULL;
+	table->page_bytes = page_bytes;
 	table->active_count = 0;
 	table->fragment_trailer_bytes = fragment_trailer_bytes;
 	table->split_waste_bytes =
@@ -131,26 +123,22 @@ void class_table_init(struct class_table *table, uint32_t page_bytes, uint32_t s
 	table->first[FAMILY_COUNT] =
 		(uint16_t)(table->first[FAMILY_FRAGMENT] +
 				   make_strides(page_bytes, 1, table->entry + table->first[2]));
-	fill_sizes(table, page_bytes);
+	fill_sizes(table);
 }
 
-uint16_t class_search(const struct class_table *table, enum family family, size_t bytes) {
-	uint32_t first = table->first[family];
-	if (bytes > table->entry[table->first[family + 1] - 1].stride) return CLASS_NONE;
-	if (family == FAMILY_ALIGNED) {
-		uint32_t low = first;
-		uint32_t high = table->first[family + 1] - 1u;
-		while (low < high) {
-			uint32_t middle = (low + high) / 2;
-			if (table->entry[middle].stride < bytes) {
-				low = middle + 1;
-			} else {
-				high = middle;
-			}
+uint16_t class_find_aligned(const struct class_table *table, size_t bytes) {
+	uint32_t low = table->first[FAMILY_ALIGNED];
+	uint32_t high = table->first[FAMILY_ALIGNED + 1] - 1u;
+	if (bytes > table->entry[high].stride) return CLASS_NONE;
+	while (low < high) {
+		uint32_t middle = (low + high) / 2;
+		if (table->entry[middle].stride < bytes) {
+			low = middle + 1;
+		} else {
+			high = middle;
 		}
-		return (uint16_t)low;
 	}
-	return search_up(table, first + table->coarse[(bytes - 1) / 64], bytes);
+	return (uint16_t)low;
 }
 
 uint16_t class_find_below(const struct class_table *table, enum family family, size_t bytes) {

@@ -16,13 +16,14 @@
  *   active         *                        *
  *   serving       96  104  104  104  104  104            97 to 102 waste 2 to 7 bytes an object
  *
- * COST. A size up to 1 KiB finds its class with one load, a larger one with a load and a few steps.
+ * COST. A size up to 1 KiB finds its class with one load, a larger one with a division.
  * The tables are part of the heap's fixed metadata:
  *
  *   page            4 KiB    8 KiB   16 KiB   32 KiB   64 KiB
  *   byte classes      120      173      240      300      356     fragments have as many
  *   aligned            31       44       63       89      127
  *   tables          7.5 KB  10.7 KB  14.9 KB  19.2 KB  24.2 KB   and 4 KB by size
+ *   plans             4 KB     8 KB    16 KB    32 KB    64 KB   from 2,048 times as much on
  *
  * REJECTED. Counting each class's waste alone: ten neighbours may each waste a little less than
  * half a page for ever. Activating at half a page: 0.2 % less payload at 64 MiB; at a whole one 0.4
@@ -31,16 +32,22 @@
 #ifndef SNUG_MEM_CLASSES_H
 #define SNUG_MEM_CLASSES_H
 
+#include "base/assert.h"
 #include "base/bits.h"
 #include "mem/types.h"
 
 /* Bytes of memory that class_table_init needs for pages of this size. */
-size_t class_table_bytes(uint32_t page_bytes);
-void class_table_init(struct class_table *table, uint32_t page_bytes, uint32_t slot_trailer_bytes,
-					  uint32_t fragment_trailer_bytes, void *memory);
+size_t class_table_bytes(uint32_t page_bytes, bool keeps_plans);
+void class_table_init(struct class_table *table, uint32_t page_bytes, bool keeps_plans,
+					  uint32_t slot_trailer_bytes, uint32_t fragment_trailer_bytes, void *memory);
 
-/* The smallest class of the family whose slots hold `bytes`; CLASS_NONE above a page. */
-uint16_t class_search(const struct class_table *table, enum family family, size_t bytes);
+/* Whether a heap with this limit has room for its plans (object/plan.c). */
+static inline bool class_keeps_plans(size_t limit_bytes, size_t page_bytes) {
+	return limit_bytes / 2048 >= page_bytes;
+}
+
+/* The smallest aligned class whose slots hold `bytes`; CLASS_NONE above a page. */
+uint16_t class_find_aligned(const struct class_table *table, size_t bytes);
 
 static inline enum family class_family(const struct class_table *table, uint16_t id) {
 	return id < table->first[1]   ? FAMILY_BYTES
@@ -48,13 +55,20 @@ static inline enum family class_family(const struct class_table *table, uint16_t
 								  : FAMILY_FRAGMENT;
 }
 
-/* The same; bytes and fragments have the same strides, and most sizes are small. */
+/* The same for any family. Bytes and fragments have the same strides. Most sizes are small; from
+ * RATIO_FINE slots a slab down a page / n is a stride for each n, so that the class is known by n. */
 static inline uint16_t class_find(const struct class_table *table, enum family family,
 								  size_t bytes) {
-	if (LIKELY(bytes <= SHORT_BYTES_MAX && family != FAMILY_ALIGNED))
+	if (UNLIKELY(family == FAMILY_ALIGNED)) return class_find_aligned(table, bytes);
+	if (LIKELY(bytes <= SHORT_BYTES_MAX))
 		return (uint16_t)(table->first[family] + table->exact[bytes] / ENTRY_WORDS);
-	return class_search(table, family, bytes);
+	if (UNLIKELY(bytes > table->page_bytes)) return CLASS_NONE;
+	uint16_t id = (uint16_t)(table->first[family + 1] - table->page_bytes / (uint32_t)bytes);
+	SNUG_ASSERT(table->entry[id].stride >= bytes && table->entry[id - 1].stride < bytes);
+	return id;
 }
+
+#define RATIO_FINE 64u /* strides are thinned to 1 + 1/64 */
 
 #define SPLIT_GAIN_BYTES 8u /* what fragments must save at least */
 
