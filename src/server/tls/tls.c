@@ -34,7 +34,7 @@ struct tls {
 	struct settings settings;
 	snug_log log;
 	struct os_thread thread;
-	pthread_mutex_t follower_mutex; /* guards the next two; a reading holds it */
+	pthread_mutex_t reading_mutex; /* guards the next two; a reading holds it to its end */
 	tls_follower *follow;
 	void *follower;
 	pthread_mutex_t mutex; /* guards the next ones */
@@ -189,16 +189,7 @@ static SSL_CTX *read_context(const struct tls *tls, struct text *why) {
 	return NULL;
 }
 
-bool tls_reload(struct tls *tls, struct text *why) {
-	SSL_CTX *read = read_context(tls, why);
-	if (read == NULL) return false;
-	pthread_mutex_lock(&tls->follower_mutex);
-	bool is_followed = tls->follow == NULL || tls->follow(tls->follower, why);
-	pthread_mutex_unlock(&tls->follower_mutex);
-	if (!is_followed) {
-		tls->library->SSL_CTX_free(read);
-		return false;
-	}
+static void take(struct tls *tls, SSL_CTX *read) {
 	int64_t valid_s = seconds_left(tls, read);
 	warn_of_end(tls, valid_s);
 	pthread_mutex_lock(&tls->mutex);
@@ -208,14 +199,26 @@ bool tls_reload(struct tls *tls, struct text *why) {
 	tls->valid_s = valid_s;
 	pthread_mutex_unlock(&tls->mutex);
 	if (before != NULL) tls->library->SSL_CTX_free(before); /* goes with its last session */
-	return true;
+}
+
+/* One at a time: of two at once each could be the last to one of the libraries. */
+bool tls_reload(struct tls *tls, struct text *why) {
+	pthread_mutex_lock(&tls->reading_mutex);
+	SSL_CTX *read = read_context(tls, why);
+	bool is_taken = read != NULL && (tls->follow == NULL || tls->follow(tls->follower, why));
+	if (is_taken)
+		take(tls, read);
+	else if (read != NULL)
+		tls->library->SSL_CTX_free(read);
+	pthread_mutex_unlock(&tls->reading_mutex);
+	return is_taken;
 }
 
 void tls_set_follower(struct tls *tls, tls_follower *follow, void *context) {
-	pthread_mutex_lock(&tls->follower_mutex);
+	pthread_mutex_lock(&tls->reading_mutex);
 	tls->follow = follow;
 	tls->follower = context;
-	pthread_mutex_unlock(&tls->follower_mutex);
+	pthread_mutex_unlock(&tls->reading_mutex);
 }
 
 SSL *tls_new_ssl(struct tls *tls) {
@@ -312,7 +315,7 @@ bool tls_create(const struct settings *settings, const snug_log *log, struct tls
 	tls->library = library;
 	tls->settings = *settings;
 	tls->log = *log;
-	pthread_mutex_init(&tls->follower_mutex, NULL);
+	pthread_mutex_init(&tls->reading_mutex, NULL);
 	pthread_mutex_init(&tls->mutex, NULL);
 	pthread_mutex_init(&tls->queue_mutex, NULL);
 	pthread_cond_init(&tls->is_asked, NULL);
@@ -349,7 +352,7 @@ void tls_destroy(struct tls *tls) {
 	tls_stop(tls);
 	tls->library->SSL_CTX_free(tls->current);
 	tls->library->BIO_meth_free(tls->method);
-	pthread_mutex_destroy(&tls->follower_mutex);
+	pthread_mutex_destroy(&tls->reading_mutex);
 	pthread_mutex_destroy(&tls->mutex);
 	pthread_mutex_destroy(&tls->queue_mutex);
 	pthread_cond_destroy(&tls->is_asked);
