@@ -139,6 +139,47 @@ static void random_files_are_read_or_refused(void **state) {
 	}
 }
 
+/* ------------------------------------------------------------------ names ------------------ */
+
+static void say_name(struct auth_name *name, uint32_t number) {
+	name->bytes = (uint32_t)snprintf(name->text, sizeof name->text, "user-%u", number);
+}
+
+/* As many as there may be: each has its number, and keeps it; one more has none. */
+static void names_keep_their_numbers(void **state) {
+	struct auth_names names;
+	struct auth_name name, told;
+	(void)state;
+	auth_names_init(&names);
+	assert_false(auth_names_get(&names, 0, &told) || auth_names_get(&names, 1, &told));
+	for (uint32_t i = 1; i <= AUTH_NAMES_MAX; i++) {
+		say_name(&name, i);
+		assert_int_equal(auth_names_number(&names, name.text, name.bytes), i);
+	}
+	assert_int_equal(auth_names_number(&names, "one more", 8), 0);
+	for (uint32_t i = 1; i <= AUTH_NAMES_MAX; i++) {
+		say_name(&name, i);
+		assert_int_equal(auth_names_number(&names, name.text, name.bytes), i);
+		assert_true(auth_names_get(&names, (uint16_t)i, &told));
+		assert_int_equal(told.bytes, name.bytes);
+		assert_memory_equal(told.text, name.text, name.bytes);
+	}
+	auth_names_deinit(&names);
+}
+
+/* A name is all of its bytes. */
+static void names_differ_with_any_byte(void **state) {
+	char longest[USER_NAME_BYTES_MAX + 1] = {0};
+	struct auth_names names;
+	(void)state;
+	auth_names_init(&names);
+	for (uint32_t bytes = 1; bytes <= USER_NAME_BYTES_MAX; bytes++)
+		assert_int_equal(auth_names_number(&names, longest, bytes), bytes);
+	assert_int_equal(auth_names_number(&names, longest, sizeof longest), 0);
+	assert_int_equal(auth_names_number(&names, longest, 1), 1);
+	auth_names_deinit(&names);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(digests_are_siphash_2_4_128),
@@ -146,6 +187,8 @@ int main(void) {
 		cmocka_unit_test(users_have_their_rights),
 		cmocka_unit_test(wrong_lines_are_refused_by_number),
 		cmocka_unit_test(random_files_are_read_or_refused),
+		cmocka_unit_test(names_keep_their_numbers),
+		cmocka_unit_test(names_differ_with_any_byte),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
