@@ -313,6 +313,15 @@ def test_estimate_is_what_defrag_gains():
         assert "defragment demand caller" in table and "MiB" in table, table
 
 
+def test_lines_without_a_name_are_told_as_json():
+    with Server() as server:
+        assert server.json("stats", "detail", "on") == {}, "OK is what the status says"
+        for line in ("set a:1 0 0 1\r\nx", "get a:1", "get b:1"):
+            server.ask(line)
+        assert server.json("stats", "detail", "dump") == {"a": {"get": 1, "hit": 1, "set": 1, "del": 0}, "b": {"get": 1, "hit": 0, "set": 0, "del": 0}}
+        assert server.json("stats", "cachedump", "1", "0") == {"lines": ["ITEM a:1 [1 b; 0 s]"]}
+
+
 def test_json_is_utf8_whatever_a_setting_is():
     with Server("--http-host", "caf\u00e9,\udcff\"", "--http-host", "\x01\\") as server:
         assert server.json("stats", "settings")["http_host"] == 'caf\u00e9,\ufffd",\x01\\'

@@ -144,16 +144,61 @@ void show_json_value(const char *text) {
 		show_json_string(text);
 }
 
+static void json_name(bool *has_begun, const char *name) {
+	if (*has_begun) putchar(',');
+	*has_begun = true;
+	show_json_string(name);
+	putchar(':');
+}
+
+/* "PREFIX name get 3 hit 1 ..": "name":{"get":3,"hit":1,..}. Its words are ended where they lie. */
+static void json_prefix(bool *has_begun, char *words) {
+	char *rest;
+	const char *name = strtok_r(words, " ", &rest);
+	bool has_figure = false;
+	json_name(has_begun, name == NULL ? "" : name);
+	putchar('{');
+	while ((name = strtok_r(NULL, " ", &rest)) != NULL) {
+		const char *value = strtok_r(NULL, " ", &rest);
+		json_name(&has_figure, name);
+		show_json_value(value == NULL ? "" : value);
+	}
+	putchar('}');
+}
+
+/* Others are told as they are, but for the one that says that all was done. */
+static bool is_figures(const char *line) {
+	return strncmp(line, "PREFIX ", 7) == 0;
+}
+
+static void json_lines(bool *has_begun, const struct reply *reply) {
+	bool has_line = false;
+	for (size_t i = 0; i < reply->line_count; i++) {
+		const char *line = reply->lines[i];
+		if (is_figures(line) || line == reply->error || strcmp(line, "OK") == 0) continue;
+		if (has_line)
+			putchar(',');
+		else
+			json_name(has_begun, "lines");
+		if (!has_line) putchar('[');
+		has_line = true;
+		show_json_string(line);
+	}
+	if (has_line) putchar(']');
+}
+
 void show_json(const struct reply *reply) {
+	bool has_begun = false;
 	putchar('{');
 	for (size_t i = 0; i < reply->field_count; i++) {
-		if (i > 0) putchar(',');
-		show_json_string(reply->fields[i].name);
-		putchar(':');
+		json_name(&has_begun, reply->fields[i].name);
 		show_json_value(reply->fields[i].value);
 	}
+	for (size_t i = 0; i < reply->line_count; i++)
+		if (is_figures(reply->lines[i])) json_prefix(&has_begun, reply->lines[i] + 7);
+	json_lines(&has_begun, reply);
 	if (reply->error != NULL) {
-		fputs(reply->field_count > 0 ? ",\"error\":" : "\"error\":", stdout);
+		json_name(&has_begun, "error");
 		show_json_string(reply->error);
 	}
 	puts("}");
