@@ -155,8 +155,8 @@ struct server_worker {
 	struct slices describe_slices;
 	/* connections_describe (connection.h), which lies above the errands that need it; constant
 	 * after begin */
-	bool (*describe)(struct server_worker *worker, bool from_first, uint32_t most,
-					 struct text *out);
+	bool (*describe)(struct server_worker *worker, bool from_first, uint32_t most, uint64_t asker,
+					 struct text *out, struct text *of_asker);
 	/* connections_select, likewise */
 	bool (*clients)(struct server_worker *worker, bool from_first, uint32_t most,
 					struct clients *clients);

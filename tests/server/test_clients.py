@@ -104,6 +104,19 @@ def test_a_client_is_told_with_what_it_does():
             packets.ask_packet(packet(NOOP))
 
 
+def test_who_asks_for_connections_is_told_last():
+    """Whichever worker has accepted him: some clients take the last one for their own."""
+    with Served("-t", "4") as server:
+        for _ in range(3):
+            clients = [server.text() for _ in range(8)]
+            for client in clients:
+                client.send(b"stats conns\r\n")
+                told = client.receive_until(b"END\r\n").decode().split("\r\n")
+                last = told[-3].split()[1].split(":")[0]
+                assert [line.split()[2] for line in told if line.startswith(f"STAT {last}:addr")] == ["tcp:127.0.0.1:%d" % client.connection.getsockname()[1]], told
+                assert len([line for line in told if line.startswith(f"STAT {last}:")]) == 5, told
+
+
 def test_a_value_that_is_being_sent_is_leased():
     with Served("-I", "16m", "-m", "128") as server:
         client = server.text()

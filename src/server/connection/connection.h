@@ -472,9 +472,10 @@ static inline void errand_wait(struct turn *turn, struct record *record) {
 
 /* connection_describe.c: what `stats conns` says of the worker's listeners and of each connection,
  * at most `most` of them: from the first on, or from where the last call ended. Tells whether there
- * are more. Connections may come and go in between: each that stays is told of once. */
+ * are more. Connections may come and go in between: each that stays is told of once. What is said of
+ * the one whose connection_id is `asker` goes to `of_asker`, in place of what is there. */
 bool connections_describe(struct server_worker *worker, bool from_first, uint32_t most,
-						  struct text *out);
+						  uint64_t asker, struct text *out, struct text *of_asker);
 
 /* The same of `snug clients`: tells of those that are meant, or closes them, and notes what came of
  * it. */

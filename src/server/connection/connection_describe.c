@@ -148,14 +148,18 @@ static void describe(const struct connection *connection, uint32_t now_s, struct
 
 /* New connections come before the first, so who goes on does not meet them. */
 bool connections_describe(struct server_worker *worker, bool from_first, uint32_t most,
-						  struct text *out) {
+						  uint64_t asker, struct text *out, struct text *of_asker) {
 	if (from_first) {
 		worker->described = worker->connection_list;
 		describe_listeners(worker, out);
 	}
 	for (; worker->described != NULL && most > 0; most--) {
-		if (!worker->described->is_closing) describe(worker->described, worker->turn->now_s, out);
-		worker->described = worker->described->next;
+		const struct connection *connection = worker->described;
+		bool is_asker = connection_id(connection) == asker;
+		worker->described = connection->next;
+		if (connection->is_closing) continue;
+		if (is_asker) of_asker->length = 0;
+		describe(connection, worker->turn->now_s, is_asker ? of_asker : out);
 	}
 	return worker->described != NULL;
 }

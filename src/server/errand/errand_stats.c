@@ -3,7 +3,8 @@
  *     stats            a sum over the workers: each adds what it has counted, on its own thread
  *     stats items      the same, told as memcached tells a slab class
  *     stats slabs      the same, a class for each of our three pools
- *     stats conns      each worker's connections, CONNECTIONS_A_SLICE in a slice
+ *     stats conns      each worker's connections, CONNECTIONS_A_SLICE in a slice; the asker's own is
+ *                      told last, as in memcached who has just come is told last
  *     stats settings   at once
  *     stats sizes      server/inspect/inspect_sizes.c
  *     stats cachedump  server/inspect/inspect_dump.c
@@ -34,6 +35,7 @@ struct stats {
 	struct errand errand; /* must be the first */
 	struct figures sum;
 	struct text text; /* what visits write by themselves */
+	struct text own;  /* of the connection that asks */
 	bool has_begun;   /* with the worker that is visited: */
 	size_t begun_length;
 };
@@ -70,7 +72,8 @@ static void describe_connections(struct errand *errand, struct server_worker *wo
 	bool goes_on = holds && stats->has_begun;
 	if (!stats->has_begun) stats->begun_length = stats->text.length;
 	if (!goes_on) stats->text.length = stats->begun_length;
-	stats->has_begun = worker->describe(worker, !goes_on, CONNECTIONS_A_SLICE, &stats->text);
+	stats->has_begun = worker->describe(worker, !goes_on, CONNECTIONS_A_SLICE, errand->asker,
+										&stats->text, &stats->own);
 	slice_end(&worker->describe_slices, errand, worker, !stats->has_begun);
 }
 
@@ -344,6 +347,7 @@ static void answer_slabs(struct errand *errand, struct text *out) {
 
 static void destroy(struct errand *errand) {
 	text_deinit(&stats_of(errand)->text);
+	text_deinit(&stats_of(errand)->own);
 	errand_free(errand);
 }
 
@@ -352,8 +356,11 @@ static void answer_reset(struct errand *errand, struct text *out) {
 	text_say(out, "RESET");
 }
 
-static void answer_text(struct errand *errand, struct text *out) {
-	text_move(out, &stats_of(errand)->text);
+static void answer_connections(struct errand *errand, struct text *out) {
+	struct stats *stats = stats_of(errand);
+	text_move(out, &stats->text);
+	text_append(out, stats->own.bytes, stats->own.length);
+	out->failed |= stats->own.failed;
 	text_say(out, "END");
 }
 
@@ -377,7 +384,7 @@ struct form {
 
 static const struct form forms[] = {
 	{"", gather, answer_general},    {"items", gather, answer_items},
-	{"slabs", gather, answer_slabs}, {"conns", describe_connections, answer_text},
+	{"slabs", gather, answer_slabs}, {"conns", describe_connections, answer_connections},
 	{"reset", reset, answer_reset},
 };
 
@@ -394,7 +401,7 @@ struct errand *errand_stats(struct server *server, const char *what, size_t leng
 		stats->errand.visit = forms[i].visit;
 		stats->errand.answer = forms[i].answer;
 		stats->errand.destroy = destroy;
-		stats->text.account = out->account;
+		stats->text.account = stats->own.account = out->account;
 		return &stats->errand;
 	}
 	struct line words;
