@@ -11,6 +11,7 @@
  * Some seeds are run twice: both runs must say the same at the same times, or a seed would be no replay. */
 #include "simulate/apart.h"
 #include "simulate/shorten.h"
+#include "support/secured_client.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,6 +181,7 @@ static bool is_number(const char *word) {
 
 int main(int argument_count, char **arguments) {
 	static struct script script;
+	(void)secured_certificate(); /* once, for all processes */
 	struct options options = {.program = arguments[0], .seconds = UINT64_MAX};
 	bool shortens = false;
 	char **word = arguments + 1, **end = arguments + argument_count;

@@ -57,13 +57,13 @@ static inline void say(uint32_t client, const char *text) {
 }
 
 static inline size_t heard_bytes(uint32_t client) {
-	const struct fake_bytes *answers = &fake_socket(client)->answers;
+	const struct byte_queue *answers = &fake_socket(client)->answers;
 	return answers->end - answers->begin;
 }
 
 /* He has heard just that, and takes it. */
 static inline void expect_bytes(uint32_t client, const char *bytes, size_t length) {
-	struct fake_bytes *answers = &fake_socket(client)->answers;
+	struct byte_queue *answers = &fake_socket(client)->answers;
 	const char *heard = answers->bytes == NULL ? "" : answers->bytes + answers->begin;
 	size_t there = heard_bytes(client), at = 0;
 	while (at < there && at < length && heard[at] == bytes[at]) at++;

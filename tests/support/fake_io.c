@@ -22,22 +22,6 @@ static struct fake_io *self_of(struct io *io) {
 	return (struct fake_io *)(void *)io;
 }
 
-/* ------------------------------------------------------------------ bytes ------------------ */
-
-static void append(struct fake_bytes *to, const char *bytes, size_t length) {
-	if (to->end + length > to->room) {
-		to->room = 2 * (to->end + length);
-		to->bytes = realloc(to->bytes, to->room);
-		REQUIRE(to->bytes != NULL, "no memory");
-	}
-	if (length > 0) memcpy(to->bytes + to->end, bytes, length);
-	to->end += length;
-}
-
-static size_t left(const struct fake_bytes *bytes) {
-	return bytes->end - bytes->begin;
-}
-
 /* ------------------------------------------------------------------ the test's side -------- */
 
 struct fake_socket *fake_socket(uint32_t number) {
@@ -64,7 +48,7 @@ void fake_accept(struct io *io, uint32_t number, uint32_t tag) {
 }
 
 void fake_send(uint32_t number, const char *bytes, size_t length) {
-	append(&fake_socket(number)->to_server, bytes, length);
+	byte_queue_append(&fake_socket(number)->to_server, bytes, length);
 }
 
 void fake_reset_all(void) {
@@ -159,7 +143,7 @@ static bool take(struct fake_socket *socket, struct io_stream *stream) {
 	for (size_t i = 0; i < count; i++) {
 		size_t part =
 			rest[i].iov_len < socket->window_bytes ? rest[i].iov_len : socket->window_bytes;
-		append(&socket->answers, rest[i].iov_base, part);
+		byte_queue_append(&socket->answers, rest[i].iov_base, part);
 		stream->sent_bytes += part;
 		if (socket->window_bytes != FAKE_UNLIMITED) socket->window_bytes -= part;
 		if (part < rest[i].iov_len) return false;
@@ -192,7 +176,7 @@ static bool can_send(const struct fake_socket *socket) {
 
 static bool can_receive(const struct fake_socket *socket) {
 	if (socket->is_broken || (socket->is_paused && !socket->is_late)) return false;
-	return socket->is_reset || left(&socket->to_server) > 0 ||
+	return socket->is_reset || byte_queue_left(&socket->to_server) > 0 ||
 		   (socket->has_ended && !socket->end_was_told);
 }
 
@@ -226,7 +210,7 @@ static void deliver(struct io *io, struct fake_socket *socket, size_t length) {
 
 /* What was sent before a reset is lost. */
 static void receive(struct io *io, struct fake_socket *socket) {
-	size_t there = left(&socket->to_server);
+	size_t there = byte_queue_left(&socket->to_server);
 	socket->is_late = false;
 	if (socket->is_reset) {
 		tell_broken(io, socket);

@@ -12,17 +12,10 @@
 #define SNUG_TEST_FAKE_IO_H
 
 #include "server/io/io.h"
+#include "support/byte_queue.h"
 
 #define FAKE_SOCKETS_MAX 320u
 #define FAKE_UNLIMITED SIZE_MAX
-
-/* Bytes in the order they came. */
-struct fake_bytes {
-	char *bytes;
-	size_t begin; /* those before it are taken */
-	size_t end;
-	size_t room;
-};
 
 struct fake_socket {
 	/* The test sets: */
@@ -34,8 +27,8 @@ struct fake_socket {
 	bool receives_once;   /* once more after a pause */
 	bool is_closing_late; /* as long as it is set, nobody is told that the stream is closed */
 	/* The test looks at: */
-	struct fake_bytes to_server; /* sent by the client, not received yet */
-	struct fake_bytes answers;   /* taken off the server */
+	struct byte_queue to_server; /* sent by the client, not received yet */
+	struct byte_queue answers;   /* taken off the server */
 	bool is_closed;              /* by the server, and that was told */
 	bool is_paused;
 	/* The io's own: */

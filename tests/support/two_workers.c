@@ -84,7 +84,7 @@ static void begin_worker(uint32_t index, uint32_t page_bytes) {
 }
 
 static void begin_settings(struct settings *settings, const struct world_options *options) {
-	settings->threads = WORLD_WORKERS;
+	settings->threads = settings->accept_threads = WORLD_WORKERS;
 	settings->memory_bytes = WORLD_WORKERS * or_default(options->memory_bytes, (uint64_t)32 << 20);
 	settings->memory_max_bytes = settings->memory_bytes;
 	settings->connection_memory_bytes =
@@ -105,6 +105,7 @@ struct world *world_begin(const struct world_options *options) {
 	struct server *server = &world.server;
 	begin_settings(&server->settings, options);
 	server->workers = workers;
+	server->tls = options->tls;
 	server->listeners = &listeners;
 	server->worker_count = WORLD_WORKERS;
 	server->worker = world.worker;
@@ -118,10 +119,19 @@ struct world *world_begin(const struct world_options *options) {
 	return &world;
 }
 
-uint32_t world_connect(uint32_t worker) {
+static uint32_t connect_to(uint32_t worker, enum settings_tls tls) {
+	const struct listener listener = {.kind = LISTENER_UNIX, .tls = tls};
 	uint32_t number = fake_socket_open();
-	fake_accept(world.worker[worker].turn->io, number, LISTENER_UNIX);
+	fake_accept(world.worker[worker].turn->io, number, listener_tag(&listener));
 	return number;
+}
+
+uint32_t world_connect(uint32_t worker) {
+	return connect_to(worker, SETTINGS_TLS_NONE);
+}
+
+uint32_t world_connect_secured(uint32_t worker) {
+	return connect_to(worker, SETTINGS_TLS_AS_SET);
 }
 
 /* ------------------------------------------------------------------ steps ------------------ */

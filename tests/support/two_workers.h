@@ -21,6 +21,7 @@ struct world_options {
 	uint64_t connection_memory_bytes; /* of each worker; 0: 16 MiB */
 	uint64_t item_max_bytes;          /* 0: 1 MiB */
 	uint32_t page_bytes;              /* of the shards; 0: chosen from their memory */
+	struct tls *tls;                  /* NULL: nobody speaks TLS */
 };
 
 struct world {
@@ -36,6 +37,8 @@ void world_end(void);
 
 /* A client of that worker: the number of his socket. */
 uint32_t world_connect(uint32_t worker);
+/* The same of one that is to speak TLS. */
+uint32_t world_connect_secured(uint32_t worker);
 
 /* One turn: answers of the other, sockets, requests to the other, sends. */
 void world_turn(uint32_t worker);

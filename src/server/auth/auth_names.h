@@ -18,11 +18,12 @@ struct auth_name {
 };
 
 struct auth_names {
-	pthread_mutex_t mutex; /* of: */
+	pthread_mutex_t mutex;  /* of: */
 	struct auth_name *name; /* by number, from 0 on */
 	size_t count;
 	size_t room;
-	uint16_t *place; /* by hash: numbers from 1 on; 0: nobody. Twice as many as there is room for names */
+	/* by hash: numbers from 1 on; 0: nobody. Twice as many as there is room for names */
+	uint16_t *place;
 };
 
 void auth_names_init(struct auth_names *names);

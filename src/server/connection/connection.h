@@ -267,7 +267,7 @@ struct turn {
 	char decoded[BATCH_COMMANDS][DECODED_KEY_BYTES];
 	struct hint_lots lots;
 	char read_value[READ_BYTES_MAX]; /* of another's item */
-	size_t bytes; /* of this struct, with its slots */
+	size_t bytes;                    /* of this struct, with its slots */
 	struct hot_keys hot_keys;
 	struct top_slot hot_slots[];
 };

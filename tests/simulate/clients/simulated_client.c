@@ -13,7 +13,7 @@
 #define WILD_BYTES_MAX ((size_t)2 << 20) /* a line of keys may ask for hundreds of times as much */
 
 /* Beside the commands of a batch. */
-enum part { PART_WHICH = 100, PART_HOW, PART_PAUSE, PART_TONGUE };
+enum part { PART_WHICH = 100, PART_HOW, PART_PAUSE, PART_TONGUE, PART_VEIL };
 
 static bool happens(struct client *client, uint32_t per_mille) {
 	return chance(&client->choice, per_mille);
@@ -21,9 +21,19 @@ static bool happens(struct client *client, uint32_t per_mille) {
 
 /* ------------------------------------------------------------------ a connection ----------- */
 
+/* The listeners of those that speak TLS are behind the others. */
+static void connect_socket(struct client *client) {
+	struct choice choice =
+		script_choice(&client->run->script, client->index, client->batch, PART_VEIL);
+	bool is_secured = client->run->has_tls && chance(&choice, 700);
+	int listener = LISTENER_FIRST + (int)choose(&client->choice, client->run->workers);
+	if (is_secured) listener += (int)client->run->workers;
+	client->socket = socket_connect(listener, &client->choice);
+	veil_begin(&client->veil, client->socket, is_secured, chance(&choice, 300));
+}
+
 static void connect(struct client *client) {
-	client->socket = socket_connect(
-		LISTENER_FIRST + (int)choose(&client->choice, client->run->workers), &client->choice);
+	connect_socket(client);
 	client->is_connected = true;
 	client->is_confused = false;
 	client->in_bytes = 0;
@@ -34,16 +44,17 @@ static void connect(struct client *client) {
 }
 
 static void leave(struct client *client, bool is_reset) {
+	veil_end(&client->veil);
 	socket_leave(client->socket, is_reset);
 	client->is_connected = false;
 	judge_abandon(client);
 }
 
 static bool send_some(struct client *client, size_t until) {
-	if (client->sent_bytes >= until) return false;
-	size_t length = until - client->sent_bytes;
-	if (happens(client, 300)) length = 1 + choose(&client->choice, length);
-	size_t sent = socket_put(client->socket, client->out + client->sent_bytes, length);
+	size_t length = client->sent_bytes < until ? until - client->sent_bytes : 0;
+	if (length == 0 && veil_is_said(&client->veil)) return false;
+	if (length > 0 && happens(client, 300)) length = 1 + choose(&client->choice, length);
+	size_t sent = veil_put(&client->veil, client->out + client->sent_bytes, length);
 	client->sent_bytes += sent;
 	return sent > 0;
 }
@@ -59,9 +70,8 @@ static void keep(struct client *client, const char *bytes, size_t length) {
 
 static bool receive_some(struct client *client) {
 	char bytes[4096];
-	size_t got =
-		socket_take(client->socket, bytes,
-					happens(client, 200) ? 1 + choose(&client->choice, 100) : sizeof bytes);
+	size_t got = veil_take(&client->veil, bytes,
+						   happens(client, 200) ? 1 + choose(&client->choice, 100) : sizeof bytes);
 	if (got == 0) return false;
 	if (!client->is_binary) {
 		keep(client, bytes, got);
@@ -89,8 +99,9 @@ static void translate(struct client *client) {
 
 static bool may_go_on(void *context) {
 	const struct client *client = context;
-	if (client->sent_bytes < client->out_bytes && socket_has_room(client->socket)) return true;
-	return socket_has_bytes(client->socket) || socket_is_over(client->socket);
+	bool has_more = client->sent_bytes < client->out_bytes || !veil_is_said(&client->veil);
+	if (has_more && veil_has_room(&client->veil)) return true;
+	return veil_has_bytes(&client->veil) || socket_is_over(client->socket);
 }
 
 /* A sleeper may be woken for nothing. */
@@ -169,13 +180,15 @@ static bool is_over(void *context) {
 static void end_politely(struct client *client) {
 	while (send_some(client, client->out_bytes)) {
 	}
-	if (client->sent_bytes == client->out_bytes) socket_end(client->socket);
+	if (client->sent_bytes == client->out_bytes && veil_is_said(&client->veil))
+		veil_say_end(&client->veil);
 	exchange(client);
 	if (!client->is_connected) return;
-	socket_end(client->socket);
+	veil_say_end(&client->veil);
 	if (!wait_for(is_over, client, client->run->patience_ns))
 		world_fail("client %u: the connection stays open after its end", client->index);
-	if (socket_has_bytes(client->socket))
+	char byte;
+	if (veil_take(&client->veil, &byte, 1) > 0)
 		world_fail("client %u: an answer to nothing, at the end", client->index);
 	leave(client, false);
 }

@@ -7,6 +7,7 @@
  *                         ever
  *     judge.c             takes one answer after the other, and compares it with the model
  *     tongue.h            its lines as binary packets, and packets as lines
+ *     veil.h              TLS, on some connections
  *     model.h             what the server may answer
  *     script.h            which commands are said, of those that a seed makes
  *
@@ -18,6 +19,7 @@
 #include "simulate/clients/model.h"
 #include "simulate/clients/script.h"
 #include "simulate/clients/tongue.h"
+#include "simulate/clients/veil.h"
 #include "simulate/world/choice.h"
 
 #define BATCH_MAX 24u
@@ -86,6 +88,7 @@ struct run {
 	bool is_slow;     /* clients dawdle */
 	bool is_large;    /* most values are too large to be copied */
 	bool has_binary;  /* some connections speak the binary protocol */
+	bool has_tls;     /* some connections speak TLS */
 	bool is_rude;     /* many connections end in the midst of something */
 	uint32_t workers;
 	uint32_t client_count;
@@ -115,6 +118,7 @@ struct client {
 	bool is_confused;
 	bool is_patient; /* this batch asks for what may take long */
 	uint32_t socket;
+	struct veil veil; /* before it */
 	struct own_key own[OWN_KEYS];
 	char *out;
 	size_t out_bytes;

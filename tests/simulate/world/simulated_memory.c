@@ -10,6 +10,8 @@
 #include "os/threads.h"
 #include "work/channel/channel.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <snug/client.h>
 #include <snug/os.h>
 #include <stdio.h>
@@ -180,6 +182,27 @@ ssize_t __wrap_getrandom(void *buffer, size_t bytes, unsigned int flags) {
 	test_random_fill(buffer, bytes,
 					 world_choice() == NULL ? 0 : choose(world_choice(), UINT64_MAX));
 	return (ssize_t)bytes;
+}
+
+/* All threads are one to the C library: who waits for another gives the processor away, and looks again. */
+#define LOOK_NS UINT64_C(1000)
+#define SIGNAL_NS UINT64_C(10000000)
+
+int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex) {
+	if (world_choice() == NULL) return __real_pthread_mutex_lock(mutex);
+	int error;
+	while ((error = pthread_mutex_trylock(mutex)) == EBUSY) os_thread_sleep(LOOK_NS);
+	return error;
+}
+
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex) {
+	(void)condition;
+	pthread_mutex_unlock(mutex);
+	os_thread_sleep(SIGNAL_NS);
+	return __wrap_pthread_mutex_lock(mutex);
 }
 
 #define SLOW_NS UINT64_C(100000)

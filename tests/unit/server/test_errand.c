@@ -23,13 +23,15 @@ static const struct listeners listeners; /* none */
 static struct server server;
 static struct server_worker workers[2];
 
-/* Two connections a worker, one a slice. */
-static bool describe(struct server_worker *worker, bool from_first, uint32_t most,
-					 struct text *out) {
+/* Two connections a worker, one a slice; the first worker's second one asks. */
+static bool describe(struct server_worker *worker, bool from_first, uint32_t most, uint64_t asker,
+					 struct text *out, struct text *of_asker) {
 	static uint32_t at;
 	(void)most;
+	(void)asker;
 	at = from_first ? 1 : at + 1;
-	text_print(out, "STAT %u:state conn_test%u\r\n", worker->index, at);
+	text_print(worker->index == 0 && at == 2 ? of_asker : out, "STAT %u:state conn_test%u\r\n",
+			   worker->index, at);
 	return at < 2;
 }
 
@@ -257,8 +259,8 @@ static void test_stats_are_all_workers_sum(void **state) {
 	assert_says(COMMAND_STATS, "items", "STAT items:1:number 3\r\n");
 	assert_says(COMMAND_STATS, "slabs", "STAT active_slabs 1\r\n");
 	assert_answer(COMMAND_STATS, "conns",
-				  "STAT 0:state conn_test1\r\nSTAT 0:state conn_test2\r\n"
-				  "STAT 1:state conn_test1\r\nSTAT 1:state conn_test2\r\nEND\r\n");
+				  "STAT 0:state conn_test1\r\nSTAT 1:state conn_test1\r\n"
+				  "STAT 1:state conn_test2\r\nSTAT 0:state conn_test2\r\nEND\r\n");
 }
 
 static void test_reset_keeps_what_is_there(void **state) {
