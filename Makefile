@@ -33,7 +33,7 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run demo test test-long simulate simulate-faults mutate adversary bench bench-full bench-readers bench-peers bench-defrag bench-back bench-eviction count-instructions check-instructions drill soak check-memcached check-proxy fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install uninstall check-install deb check-deb clean help
+.PHONY: all run demo test test-long simulate simulate-faults mutate adversary bench bench-full bench-readers bench-peers bench-defrag bench-back bench-eviction count-instructions check-instructions drill soak check-memcached check-proxy fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install uninstall check-install deb check-deb check-image clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
@@ -74,6 +74,7 @@ help:
 	@echo "                   the unit, a config (one that is there stays), completion; make uninstall removes what the last make install put there"
 	@echo "make check-install installs below a directory and builds programs from that: pkg-config, static, CMake, a subproject of Meson; two minutes"
 	@echo "make deb           Debian's packages of snugd and the library, in build-deb/; make check-deb tries them in a bare Debian 12 and under a systemd, as root"
+	@echo "make check-image   builds the image of Dockerfile upon a bare Debian 12 and runs it with podman, as root; skipped, in words, where no container starts"
 	@echo "make clean         removes the build directories"
 	@echo "Each target installs from Debian's packages what it needs and is missing; tools/install-deps --list GROUP shows what."
 
@@ -266,7 +267,11 @@ deb: need-deb
 
 check-deb: need-check-deb deb
 	@tests/packaging/smoke.sh build-deb
+	@tests/packaging/wrappers.sh build-deb
 	@tests/packaging/systemd.sh build-deb
+
+check-image: need-check-image
+	@tests/packaging/image.sh
 
 clean:
 	@rm -rf build build-deb build-debug build-install build-asan build-tsan build-clang build-fuzz build-musl build-arm64 build-mutate

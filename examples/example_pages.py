@@ -3,6 +3,8 @@
 
     pip install ./python && python3 examples/example_pages.py
 
+or, with Debian's package python3-snug, python3 /usr/share/doc/python3-snug/examples/example_pages.py.
+
 What is missing is made by one thread, and the others wait for it. A change of the source deletes the item, so no older page stays.
 """
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Installs the packages that `make deb` built in a bare Debian 12, runs snugd there, and removes them again without a trace. As root.
 #
-#     tests/packaging/smoke.sh DIRECTORY_OF_PACKAGES        MIRROR=address of Debian's archive; CHROOT=a bare Debian 12, kept; else one is made
+#     tests/packaging/smoke.sh DIRECTORY_OF_PACKAGES        MIRROR, CHROOT: see bare_debian.sh
 set -euo pipefail
 
+. "$(dirname "${BASH_SOURCE[0]}")/bare_debian.sh"
+
 packages=$(realpath "$1")
-mirror=${MIRROR:-http://deb.debian.org/debian}
-work=$(mktemp -d)
 server=
 finish() {
 	if [[ -n $server ]]; then kill "$server" 2>/dev/null || true; fi
@@ -14,39 +14,22 @@ finish() {
 	rm -rf --one-file-system "$work"
 }
 trap finish EXIT
-passed=0
-ok() {
-	echo "[       OK ] $1"
-	passed=$((passed + 1))
-}
-fail() {
-	echo "[  FAILED  ] $1" >&2
-	exit 1
-}
 root=$work/root
-inside() { chroot "$root" env DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"; }
-# Names of all that packages could leave, and their dependencies, which go with them; caches and logs of apt and dpkg are theirs.
-tree() { (cd "$root" && find . -xdev \( -path ./proc -o -path ./var/cache -o -path ./var/log -o -path ./var/lib/apt -o -path ./var/lib/dpkg -o -path ./tmp -o -path ./packages \) -prune -o -print | sort); }
-
-if [[ -n ${CHROOT:-} ]]; then
-	cp -a "$CHROOT" "$root"
-else
-	debootstrap --variant=minbase bookworm "$root" "$mirror" >"$work/debootstrap.log" 2>&1 || { tail "$work/debootstrap.log"; fail "debootstrap"; }
-fi
+bare_debian "$root"
 mount -t proc proc "$root/proc" 2>/dev/null || true
 mkdir "$root/packages"
 cp "$packages"/*.deb "$root/packages/"
 rm -f "$root"/packages/*dbgsym*
-inside apt-get update >"$work/apt.log" 2>&1
-tree >"$work/before"
+inside "$root" apt-get update >"$work/apt.log" 2>&1
+tree_of "$root" >"$work/before"
 
-inside sh -c 'apt-get install -y --no-install-recommends /packages/*.deb' >>"$work/apt.log" 2>&1 || { tail "$work/apt.log"; fail "install"; }
+inside "$root" sh -c 'apt-get install -y --no-install-recommends /packages/*.deb' >>"$work/apt.log" 2>&1 || { tail "$work/apt.log"; fail "install"; }
 ok "installs"
 for file in usr/bin/snugd usr/bin/snugctl etc/snugd.conf lib/systemd/system/snugd.service usr/share/man/man1/snugd.1.gz usr/share/man/man1/snugctl.1.gz usr/share/man/man3/libsnug.3.gz usr/include/snug/heap.h \
-	usr/share/bash-completion/completions/snugd.bash usr/share/zsh/vendor-completions/_snugctl usr/share/snugd/snugd.socket usr/share/doc/libsnug-dev/examples/example_cache.c; do
+	usr/share/bash-completion/completions/snugd.bash usr/share/zsh/vendor-completions/_snugctl usr/share/snugd/snugd.socket usr/share/doc/libsnug-dev/examples/example_cache.c usr/share/doc/libsnug-dev/examples/example_pages.py; do
 	[[ -e $root/$file ]] || fail "$file is missing"
 done
-inside snugd --config /etc/snugd.conf --check-config >/dev/null || fail "the config as installed"
+inside "$root" snugd --config /etc/snugd.conf --check-config >/dev/null || fail "the config as installed"
 [[ -n $(find "$root/usr/lib" -name snugConfig.cmake) ]] || fail "CMake's package is missing"
 ok "has its files; the config is fine"
 
@@ -64,7 +47,7 @@ printf 'set k 0 0 5\r\nhello\r\nget k\r\nquit\r\n' >&3
 answer=$(timeout 10 cat <&3 | tr -d '\r' | tr '\n' ' ')
 [[ $answer == "STORED VALUE k 0 5 hello END " ]] || fail "set and get: $answer"
 ok "serves"
-inside snugctl defrag >"$work/defrag" 2>&1 || { cat "$work/defrag"; fail "snugctl defrag"; }
+inside "$root" snugctl defrag >"$work/defrag" 2>&1 || { cat "$work/defrag"; fail "snugctl defrag"; }
 ok "snugctl defrag"
 kill -HUP "$server"
 sleep 0.3
@@ -75,9 +58,9 @@ wait "$server" || fail "its status at the end"
 server=
 ok "ends"
 
-inside sh -c 'apt-get purge --auto-remove -y snugd libsnug-dev libsnug0' >>"$work/apt.log" 2>&1 || { tail "$work/apt.log"; fail "purge"; }
+inside "$root" sh -c 'apt-get purge --auto-remove -y snugd python3-snug libsnug-dev libsnug0' >>"$work/apt.log" 2>&1 || { tail "$work/apt.log"; fail "purge"; }
 rmdir "$root/run/snugd"
-tree >"$work/after"
+tree_of "$root" >"$work/after"
 diff "$work/before" "$work/after" || fail "something is left, or gone too"
 ok "is removed without a trace"
 echo "$passed passed, 0 failed"
