@@ -1,11 +1,20 @@
-// dashboard.js: what the page does. One look a second: ask, remember, draw. Nothing is kept elsewhere than in `points`, so a reload begins anew.
+// dashboard.js: what the page does. One look a second: ask, remember, draw. What was before comes from the server, which keeps a look of each second for
+// 5 minutes and one of each minute for a day (/api/history): `points` begins with those 5 minutes, and `day` is asked for again once a minute while it is shown.
 //
 // Lines are drawn by the time of the looks. Where there was none (the page was hidden, the server away or started again) a line ends and the next
 // begins; so it does where there is nothing to say, such as a hit rate without gets. Rates are over the time between two looks that follow each other.
 "use strict";
 const HISTORY_MS = 300000, SPAN_MS = 60000, MINUTE_MS = 60000, LOOK_MS = 1000, PATIENCE_MS = 5000;
 const byId = (id) => document.getElementById(id);
+const HOUR_MS = 3600000, DAY_MS = 24 * HOUR_MS;
+// How long ago lines begin; how far apart two looks may be that one line joins; where upright lines stand.
+const SPANS = {
+	minutes: { mostMs: HISTORY_MS, leastMs: SPAN_MS, gapMs: 2 * (LOOK_MS + PATIENCE_MS), gridMs: MINUTE_MS, gridText: "minute" },
+	hour: { mostMs: HOUR_MS, leastMs: HOUR_MS, gapMs: 2.5 * MINUTE_MS, gridMs: 10 * MINUTE_MS, gridText: "ten minutes" },
+	day: { mostMs: DAY_MS, leastMs: DAY_MS, gapMs: 2.5 * MINUTE_MS, gridMs: 3 * HOUR_MS, gridText: "three hours" },
+};
 const points = [];
+let day = [], dayAt = null, span = SPANS.minutes;
 let estimated = null, isActing = false, before = null, timer = null, isLooking = false;
 
 // ---- text ------------------------------------------------------------------------------------------------------------
@@ -99,7 +108,7 @@ function canvasFor(canvas, cssHeight) {
 function runsOf(valueOf) {
 	const runs = [];
 	let run = null;
-	for (const point of points) {
+	for (const point of shown()) {
 		const value = valueOf(point);
 		if (value === null || point.isFirst) run = null;
 		if (value === null) continue;
@@ -109,35 +118,41 @@ function runsOf(valueOf) {
 	return runs;
 }
 
-const spanMs = () => Math.min(HISTORY_MS, Math.max(SPAN_MS, points.at(-1).at - points[0].at));
+// What the lines are of.
+const shown = () => (span === SPANS.minutes ? points : day.filter((point) => points.at(-1).at - point.at <= span.mostMs).concat(points.slice(-1)));
+const spanMs = () => Math.min(span.mostMs, Math.max(span.leastMs, points.at(-1).at - shown()[0].at));
+function agoText(ms) {
+	if (ms <= HISTORY_MS) return `${Math.round(ms / 1000)} seconds`;
+	return ms <= HOUR_MS ? `${Math.round(ms / MINUTE_MS)} minutes` : `${Math.round(ms / HOUR_MS)} hours`;
+}
 
-// The axes: the first line's values at the left, the second one's at the right, the seconds ago below.
-function drawAxes(pen, lines, width, height, span) {
+// The axes: the first line's values at the left, the second one's at the right unless it is of the same kind, how long ago below.
+function drawAxes(pen, lines, width, height, length) {
 	pen.fillStyle = style("--soft");
 	pen.font = "11px system-ui, sans-serif";
-	lines.slice(0, 2).forEach((line, side) => {
+	lines.slice(0, lines[0].text === lines[1].text ? 1 : 2).forEach((line, side) => {
 		pen.textAlign = side === 0 ? "left" : "right";
 		for (const share of [1, 0.5]) pen.fillText(line.text(line.top * share), side === 0 ? 2 : width - 2, 4 + (1 - share) * (height - 8) + 11);
 	});
 	pen.textAlign = "left";
-	pen.fillText(`${Math.round(span / 1000)} s ago`, 2, height - 7);
+	pen.fillText(`${agoText(length)} ago`, 2, height - 7);
 	pen.textAlign = "right";
 	pen.fillText("now", width - 2, height - 7);
 }
 
 // Lines over time, each scaled to its own top; the text below says what they are.
 function drawLines(id, lines, text) {
-	const canvas = byId(id), [pen, width, height] = canvasFor(canvas, 150), end = points.at(-1).at, span = spanMs();
-	const xOf = (at) => width * (1 - (end - at) / span);
+	const canvas = byId(id), [pen, width, height] = canvasFor(canvas, 150), end = points.at(-1).at, length = spanMs();
+	const xOf = (at) => width * (1 - (end - at) / length);
 	pen.strokeStyle = style("--line");
 	pen.beginPath();
 	for (let k = 0; k <= 4; k++) {
 		const y = 4 + (k * (height - 8)) / 4;
 		pen.moveTo(0, y); pen.lineTo(width, y);
 	}
-	for (let at = end - MINUTE_MS; at > end - span; at -= MINUTE_MS) { pen.moveTo(xOf(at), 4); pen.lineTo(xOf(at), height - 4); }
+	for (let at = end - span.gridMs; at > end - length; at -= span.gridMs) { pen.moveTo(xOf(at), 4); pen.lineTo(xOf(at), height - 4); }
 	pen.stroke();
-	drawAxes(pen, lines, width, height, span);
+	drawAxes(pen, lines, width, height, length);
 	for (const line of lines) {
 		const yOf = (value) => height - 4 - (value / line.top) * (height - 8);
 		pen.beginPath();
@@ -153,7 +168,7 @@ function drawLines(id, lines, text) {
 		pen.stroke();
 	}
 	pen.setLineDash([]);
-	const said = `${text} The last ${Math.round(span / 1000)} seconds${span > MINUTE_MS ? "; an upright line each minute" : ""}.`;
+	const said = `${text} The last ${agoText(length)}${length > span.gridMs ? `; an upright line each ${span.gridText}` : ""}.`;
 	canvas.setAttribute("aria-label", said);
 	byId(`${id}-text`).textContent = said;
 }
@@ -236,17 +251,16 @@ function showFigures(stats, point) {
 }
 
 // `seen`: what the server told, and when. Its counters begin at 0 with each start, and so do rates.
-function pointOf(seen) {
+function pointOf(seen, before, gapMs) {
 	const { at, stats } = seen;
 	const isSameRun = before !== null && stats.pid === before.stats.pid && stats.uptime >= before.stats.uptime;
-	const last = isSameRun && at - before.at < 2 * (LOOK_MS + PATIENCE_MS) ? before : null;
+	const last = isSameRun && at - before.at < gapMs ? before : null;
 	const since = (...names) => last && names.reduce((sum, name) => sum + Math.max(0, stats[name] - last.stats[name]), 0);
 	const gets = since("get_hits", "get_misses"), requests = since("get_hits", "get_misses", "cmd_set", "delete_hits", "delete_misses");
-	before = seen;
 	return {
 		at, isFirst: last === null, used: stats.snug_committed_bytes + stats.snug_metadata_bytes + stats.snug_charged_bytes,
 		payload: stats.bytes, limit: stats.limit_maxbytes, reclaimable: stats.snug_reclaimable_bytes,
-		external: stats.snug_external_fragmentation, internal: stats.snug_internal_fragmentation,
+		external: stats.snug_external_fragmentation, resident: stats.snug_resident_bytes || null,
 		gets, hitRate: gets ? since("get_hits") / gets : null, rate: last && requests / Math.max(0.001, (at - last.at) / 1000),
 	};
 }
@@ -256,16 +270,57 @@ function showLines(point) {
 		{ of: (p) => p.external, top: 1, text: shareText, colour: "--accent" },
 		{ of: (p) => p.reclaimable, top: point.limit, text: bytesText, colour: "--hue-b", dash: [5, 3] },
 	], `External fragmentation ${shareText(point.external)} (line); reclaimable ${bytesText(point.reclaimable)} (dashed, of the limit).`);
+	const top = Math.max(...shown().map((p) => Math.max(p.limit, p.resident ?? 0)));
 	drawLines("use", [
-		{ of: (p) => p.used, top: point.limit, text: bytesText, colour: "--accent" },
-		{ of: (p) => p.payload, top: point.limit, text: bytesText, colour: "--hue-b", dash: [5, 3] },
-	], `In use ${bytesText(point.used)} (line), of which items ${bytesText(point.payload)} (dashed); the top is the limit, ${bytesText(point.limit)}.`);
-	const most = Math.max(1, ...points.map((p) => p.rate));
+		{ of: (p) => p.used, top, text: bytesText, colour: "--accent" },
+		{ of: (p) => p.payload, top, text: bytesText, colour: "--hue-b", dash: [5, 3] },
+		{ of: (p) => p.resident, top, text: bytesText, colour: "--hue-c", dash: [2, 2] },
+	], `In use ${bytesText(point.used)} (line), of which items ${bytesText(point.payload)} (dashed); resident ${point.resident === null ? "not known" : bytesText(point.resident)} (dotted); the limit is ${bytesText(point.limit)}.`);
+	const most = Math.max(1, ...shown().map((p) => p.rate));
 	drawLines("load", [
 		{ of: (p) => p.hitRate, top: 1, text: shareText, colour: "--accent" },
 		{ of: (p) => p.rate, top: most, text: countText, colour: "--hue-b", dash: [5, 3] },
 	], `Hit rate: ${hitRateText(point)} (line); requests a second: ${rateText(point)} (dashed, the top is ${countText(most)}).`);
 }
+
+// ---- what was before -------------------------------------------------------------------------------------------------
+// Columns of figures under the names of /api/stats, as looks at their times; all of the run that answers now.
+function looksOf(columns, now, pid) {
+	return columns.ago_ms.map((ago, row) => {
+		const stats = { pid };
+		for (const name of Object.keys(columns)) stats[name] = columns[name][row];
+		return { at: now - ago, stats };
+	});
+}
+const pointsOf = (looks, gapMs) => looks.map((seen, index) => pointOf(seen, index > 0 ? looks[index - 1] : null, gapMs));
+
+async function fetchHistory(now, pid) {
+	const history = await look("/api/history");
+	return { seconds: looksOf(history.seconds, now, pid), minutes: looksOf(history.minutes, now, pid) };
+}
+
+// Before the first look of this page is drawn: the seconds that the server has seen.
+async function beginWithHistory(seen) {
+	const looks = (await fetchHistory(seen.at, seen.stats.pid)).seconds.filter(({ at }) => at < seen.at - LOOK_MS / 2);
+	points.push(...pointsOf(looks, SPANS.minutes.gapMs));
+	before = looks.at(-1) ?? null;
+}
+
+async function updateDay(seen) {
+	if (span === SPANS.minutes || (dayAt !== null && seen.at - dayAt < MINUTE_MS)) return;
+	day = pointsOf((await fetchHistory(seen.at, seen.stats.pid)).minutes, span.gapMs);
+	dayAt = seen.at;
+}
+
+byId("span").addEventListener("change", (event) => {
+	span = SPANS[event.target.value];
+	if (span === SPANS.minutes || dayAt !== null) {
+		if (points.length > 0) showLines(points.at(-1));
+		return;
+	}
+	clearTimeout(timer);
+	loop();
+});
 
 // Rates are over the time since the look before; `last` is null at the first one, and when the server has started again.
 let workersBefore = null;
@@ -442,7 +497,10 @@ function say(text, isBad) {
 async function round() {
 	const seen = look("/api/stats").then((stats) => ({ at: performance.now(), stats }));
 	const [{ at, stats }, metrics, map, report, schedules] = await Promise.all([seen, look("/api/metrics"), look("/api/map"), look("/api/report?n=50"), look("/api/schedules")]);
-	const point = pointOf({ at, stats });
+	if (points.length === 0) await beginWithHistory({ at, stats });
+	await updateDay({ at, stats });
+	const point = pointOf({ at, stats }, before, SPANS.minutes.gapMs);
+	before = { at, stats };
 	points.push(point);
 	while (at - points[0].at > HISTORY_MS) points.shift();
 	showFigures(stats, point);

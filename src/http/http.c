@@ -73,6 +73,7 @@ struct http {
 	struct http_memory memory;
 	struct holding holding; /* for the server's statistics */
 	struct shared shared[ROUTES_MAX];
+	struct history history;
 	char token[TOKEN_BYTES_MAX];
 	uint32_t door_count;
 	struct door door[];
@@ -142,7 +143,7 @@ static void make_answer(struct exchange *exchange, struct http_answer *out) {
 	out->text.account = is_urgent ? &http->memory.urgent : &http->memory.answers;
 	(void)http_memory_make_room(&http->memory, out->text.account,
 								route_need_bytes(exchange->route));
-	route_answer(exchange->route, &http->asks, parameter, exchange, out);
+	route_answer(exchange->route, &http->asks, &http->history, parameter, exchange, out);
 	if (!route_is_metrics(exchange->route) || out->status != 200) return;
 	const struct http_figures figures = {
 		.limit_bytes = HTTP_MEMORY_BYTES,
@@ -159,8 +160,8 @@ static void make_answer(struct exchange *exchange, struct http_answer *out) {
 /* Any thread. */
 static uint64_t held_bytes(const void *context) {
 	const struct http *http = context;
-	return (uint64_t)http->crowd.present * CONNECTION_COST_BYTES + http->memory.answers.used_bytes +
-		   http->memory.urgent.used_bytes;
+	return (uint64_t)http->crowd.present * CONNECTION_COST_BYTES + HISTORY_BYTES +
+		   http->memory.answers.used_bytes + http->memory.urgent.used_bytes;
 }
 
 static void make(void *context, struct made *out) {
@@ -444,6 +445,7 @@ enum http_start http_create(struct server *server, const struct listeners *liste
 		return HTTP_REFUSED;
 	}
 	asks_init(&http->asks, server);
+	history_init(&http->history, server);
 	crowd_init(&http->crowd, CONNECTIONS_MAX, CONNECTIONS_OF_NETWORK_MAX);
 	http_memory_init(&http->memory, &http->crowd, log);
 	for (size_t i = 0; i < ROUTES_MAX; i++) shared_init(&http->shared[i]);
@@ -457,6 +459,10 @@ enum http_start http_create(struct server *server, const struct listeners *liste
 		return HTTP_MISTAKEN;
 	enum http_start start = open_doors(http, listeners, why);
 	if (start != HTTP_STARTED) return start;
+	if (!history_start(&http->history)) {
+		text_print(why, "--http: the system has no thread for the history");
+		return HTTP_REFUSED;
+	}
 	http->holding = (struct holding){held_bytes, http};
 	atomic_store_explicit(&server->http_holding, &http->holding, memory_order_release);
 	return HTTP_STARTED;
@@ -466,6 +472,7 @@ void http_stop(struct http *http) {
 	if (http == NULL) return;
 	if (http->asks.server->tls != NULL) tls_set_follower(http->asks.server->tls, NULL, NULL);
 	asks_stop(&http->asks);
+	history_stop(&http->history);
 	for (; http->door_count > 0; http->door_count--) {
 		struct door *door = &http->door[http->door_count - 1];
 		stop_retired(&http->library, door);
@@ -480,6 +487,7 @@ void http_destroy(struct http *http) {
 	for (size_t i = 0; i < ROUTES_MAX; i++) shared_deinit(&http->shared[i]);
 	crowd_deinit(&http->crowd);
 	asks_deinit(&http->asks);
+	history_deinit(&http->history);
 	explicit_bzero(http->token, sizeof http->token);
 	free(http);
 }

@@ -9,6 +9,7 @@
  *     http_crowd.c     the connections, and who must go when there is no room
  *     http_memory.c    what answers may hold, and who pays when it is not enough
  *     http_shared.c    one answer for all who asked before its making began
+ *     http_history.c   the main figures of the last minutes and of the last day
  *     http_access.c    who may do what: pure
  *     http_routes.c    what there is, as a table
  *     http_json.c      STAT lines as JSON: pure

@@ -23,7 +23,7 @@
 
 void http_memory_init(struct http_memory *memory, struct crowd *crowd, const snug_log *log) {
 	memset(memory, 0, sizeof *memory);
-	memory->answers.limit_bytes = HTTP_MEMORY_BYTES * 3 / 8;
+	memory->answers.limit_bytes = HTTP_MEMORY_BYTES * 3 / 8 - HISTORY_BYTES;
 	memory->urgent.limit_bytes = HTTP_MEMORY_BYTES / 8;
 	memory->crowd = crowd;
 	memory->log = *log;

@@ -1,6 +1,6 @@
 /* http/http_memory.h: what answers may hold, and who pays when it is not enough.
  *
- *     HTTP_MEMORY_BYTES  [ connections: 1/2 | answers: 3/8 | of /healthz and /metrics: 1/8 ]
+ *     HTTP_MEMORY_BYTES  [ connections: 1/2 | answers, history: 3/8 | of /healthz and /metrics: 1/8 ]
  *
  * Answers are texts (base/text.h) that draw on an account from the errand's first byte until
  * libmicrohttpd has sent the last. A client that does not read holds his. Where a new answer finds
@@ -15,6 +15,7 @@
 
 #include "base/text.h"
 #include "http/http_crowd.h"
+#include "http/http_history.h"
 
 #include <snug/log.h>
 

@@ -45,6 +45,7 @@ enum answer_kind {
 	ANSWER_CLIENTS,
 	ANSWER_MAP,
 	ANSWER_METRICS,
+	ANSWER_HISTORY,
 	ANSWER_HEALTH,
 	ANSWER_PAGE
 };
@@ -65,6 +66,7 @@ static const struct route routes[] = {
 	{"GET", "/api/stats", ANSWER_JSON, true, "", {{0}}},
 	{"GET", "/api/metrics", ANSWER_JSON, false, "metrics", {{0}}},
 	{"GET", "/api/latency", ANSWER_JSON, false, "latency", {{0}}},
+	{"GET", "/api/history", ANSWER_HISTORY, false, "", {{0}}},
 	{"GET", "/api/doctor", ANSWER_JSON, false, "doctor", {{0}}},
 	{"GET", "/api/slow", ANSWER_KEYS, false, "slow", {{0}}},
 	{"GET",
@@ -153,6 +155,7 @@ bool route_is_shared(const struct route *route) {
 /* A map of 8,192 pages has 125 bytes for each, as text and as JSON; a page of 1,024 clients some 400. */
 size_t route_need_bytes(const struct route *route) {
 	if (route->kind == ANSWER_MAP) return (size_t)2560 << 10;
+	if (route->kind == ANSWER_HISTORY) return HISTORY_ANSWER_BYTES;
 	return strcmp(route->words, "clients") == 0 ? (size_t)1024 << 10 : (size_t)256 << 10;
 }
 
@@ -287,8 +290,14 @@ static void answer_health(struct asks *asks, struct http_answer *out) {
 	if (is_well) text_print(&out->text, "ok\n");
 }
 
-void route_answer(const struct route *route, struct asks *asks, http_parameter *parameter,
-				  void *context, struct http_answer *out) {
+static void answer_history(struct history *history, struct http_answer *out) {
+	out->status = 200;
+	out->content_type = "application/json";
+	history_write(history, os_now_ns(), &out->text);
+}
+
+void route_answer(const struct route *route, struct asks *asks, struct history *history,
+				  http_parameter *parameter, void *context, struct http_answer *out) {
 	switch (route->kind) {
 	case ANSWER_JSON:
 	case ANSWER_MAP:
@@ -302,6 +311,9 @@ void route_answer(const struct route *route, struct asks *asks, http_parameter *
 		break;
 	case ANSWER_METRICS:
 		answer_metrics(asks, out);
+		break;
+	case ANSWER_HISTORY:
+		answer_history(history, out);
 		break;
 	case ANSWER_HEALTH:
 		answer_health(asks, out);

@@ -2,6 +2,7 @@
 #ifndef SNUG_HTTP_HTTP_ROUTES_H
 #define SNUG_HTTP_HTTP_ROUTES_H
 
+#include "http/http_history.h"
 #include "server/errand/errand_ask.h"
 
 struct http_answer {
@@ -33,7 +34,7 @@ size_t route_need_bytes(const struct route *route);
 #define ROUTES_MAX 32u
 /* Below ROUTES_MAX. */
 size_t route_index(const struct route *route);
-void route_answer(const struct route *route, struct asks *asks, http_parameter *parameter,
-				  void *context, struct http_answer *out);
+void route_answer(const struct route *route, struct asks *asks, struct history *history,
+				  http_parameter *parameter, void *context, struct http_answer *out);
 
 #endif
