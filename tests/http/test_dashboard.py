@@ -328,7 +328,8 @@ def test_what_loses_items_is_asked_first():
 
 def test_seconds_without_gets_have_no_hit_rate():
     with Page(1) as page:
-        page.script("points.splice(0, points.length - 1)")  # what was before the page: so many stores a second that 10 gets draw their line at the bottom
+        page.until_looks(2)
+        page.script("points.splice(0, points.length - 1)")  # the seconds of the stores: beside so many requests 10 gets draw their line at the bottom
         page.until_looks(3)
         assert page.figure("hit rate") == "no gets" and "Hit rate: no gets" in page.text("load-text"), page.text("load-text")
         assert page.line_columns("load") == [] and len(page.line_columns("frag")) > 10

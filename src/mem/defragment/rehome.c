@@ -10,7 +10,7 @@
  * The classes are gone through once in a defragmentation, downwards, each host by host: first those
  * with empty slots, then the full ones, which join the others as soon as a guest has gone. So where
  * to go on is known by the page, and the one behind it. A host that keeps some guest is left, and
- * after some dozens of those the rest of the class. */
+ * after some dozens in a row of which nothing went, the rest of the class. */
 #include "mem/defragment/rehome.h"
 
 #include "base/assert.h"
@@ -334,6 +334,7 @@ uint64_t rehome_next(snug_heap *heap) {
 	begin_host(heap, defragment, number);
 	bool is_pinned = heap->arena.pages[number].pins > 0;
 	uint32_t bytes = is_pinned ? 0 : rehome_from(heap, class, number);
+	if (bytes > 0) defragment->rehome_left = 0;
 	if (is_pinned || defragment->rehome_slot == class->slots) leave_host(defragment);
 	return bytes;
 }
