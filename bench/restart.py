@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a restart costs: snugd -e beside memcached -e, in one run.
 
-    bench/restart.py [--items N] [--limit MIB] [--snugd PROGRAM] [--memcached PROGRAM]
+    bench/restart.py [--items N] [--limit MIB] [--snugd PROGRAM] [--memcached PROGRAM] [--part snugd|memcached|cost]
 
 Each server is filled with items of 30 + 100 bytes over two workers, is stopped in order (SIGTERM; memcached: SIGUSR1), and started again; then the
 same with kill -9. Told: items before and after, seconds from the signal to the first get that is answered, and the processor time of the new
@@ -38,7 +38,15 @@ def key_of(number):
 
 
 def value_of(number):
-    return (b"%d." % number * VALUE_BYTES)[:VALUE_BYTES]
+    return b"%0*d" % (VALUE_BYTES, number)
+
+
+# A request that is not answered; of a single format, since millions are made.
+SET = b"set key-%%026d 0 0 %d noreply\r\n%%0%dd\r\n" % (VALUE_BYTES, VALUE_BYTES)
+
+
+def set_of(number):
+    return SET % (number, number)
 
 
 def free_port():
@@ -96,8 +104,7 @@ class Server:
 
     def fill(self, items):
         for first in range(0, items, BATCH):
-            numbers = range(first, min(first + BATCH, items))
-            self.client.sendall(b"".join(b"set %s 0 0 %d noreply\r\n%s\r\n" % (key_of(n), VALUE_BYTES, value_of(n)) for n in numbers))
+            self.client.sendall(b"".join([set_of(n) for n in range(first, min(first + BATCH, items))]))
         self.get(key_of(0))  # all are done
 
     def end(self, number):
@@ -121,7 +128,7 @@ def all_are_right(server, items):
 def restart(name, command, stop, items, rest_s=0.0):
     server = Server(command)
     server.fill(items)
-    for how, number in (("in order", stop), ("kill -9", signal.SIGKILL)):
+    for how, number in ((stop.name, stop), ("kill -9", signal.SIGKILL)):
         before = int(server.stats()[b"curr_items"])
         begin_at = server.end(number) + rest_s
         time.sleep(rest_s)
@@ -140,7 +147,7 @@ def load(server, items, requests, seed):
         chosen = [numbers.randrange(items) for _ in range(BATCH)]
         gets = chosen[: BATCH * 9 // 10]
         server.client.sendall(
-            b"".join(b"set %s 0 0 %d noreply\r\n%s\r\n" % (key_of(n), VALUE_BYTES, value_of(n)) for n in chosen[len(gets) :])
+            b"".join(set_of(n) for n in chosen[len(gets) :])
             + b"".join(b"mg %s\r\n" % key_of(n) for n in gets)
             + b"mn\r\n"
         )
@@ -173,18 +180,23 @@ def main():
     parser.add_argument("--requests", type=int, default=400_000)
     parser.add_argument("--snugd", default="build/snugd")
     parser.add_argument("--memcached", default="memcached")
+    parser.add_argument("--part", choices=("snugd", "memcached", "cost"), help="this alone")
     asked = parser.parse_args()
     options = ["-m", str(asked.limit), "-t", "2", "-u", os.environ.get("USER", "root"), "-l", "127.0.0.1"]
-    print("| server | stopped by | items before | after | until the first get | processor time of the start | missing |\n|---|---|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
-        restart("snugd", [asked.snugd, *options, "-e", f"{directory}/snugd"], signal.SIGTERM, asked.items)
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
-        restart("memcached", [asked.memcached, *options, "-e", f"{directory}/memcached"], signal.SIGUSR1, asked.items, REST_S)
-    print("\n| snugd | processor time of a million requests | range | keys and values of resident memory |\n|---|---|---|---|")
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
-        with_and_without(
-            {"without a file": [asked.snugd, *options], "with a file": [asked.snugd, *options, "-e", f"{directory}/snugd"]}, asked.items // 4, asked.requests
-        )
+    if asked.part != "cost":
+        print("| server | stopped by | items before | after | until the first get | processor time of the start | values compared, missing |\n|---|---|---|---|---|---|---|")
+    if asked.part in (None, "snugd"):
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+            restart("snugd -e", [asked.snugd, *options, "-e", f"{directory}/snugd"], signal.SIGTERM, asked.items)
+    if asked.part in (None, "memcached"):
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+            restart("memcached -e", [asked.memcached, *options, "-e", f"{directory}/memcached"], signal.SIGUSR1, asked.items, REST_S)
+    if asked.part in (None, "cost"):
+        print("\n| snugd | processor time of a million requests | range | keys and values of resident memory |\n|---|---|---|---|")
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+            with_and_without(
+                {"without a file": [asked.snugd, *options], "with a file": [asked.snugd, *options, "-e", f"{directory}/snugd"]}, asked.items // 4, asked.requests
+            )
 
 
 if __name__ == "__main__":

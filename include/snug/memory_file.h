@@ -41,6 +41,8 @@
  * law, each item. What is inside a value is not checked. On a tmpfs only writes by calls are noticed:
  * what another maps and changes is found if it was a table, as those have a sum.
  *
+ * WHO SHORTENS it while it is open takes memory away that is mapped: the next touch is SIGBUS.
+ *
  * SECRET. The secret that keys are hashed with lies in the file (snug_hash_secret_set), and the
  * values. So it is for its owner alone. */
 #ifndef SNUG_MEMORY_FILE_H

@@ -55,13 +55,21 @@ static void *run_thread(void *argument) {
 	return NULL;
 }
 
+/* Those that a thread's own instruction raises end the process where they are blocked, whatever the host
+ * has a handler for. */
+static void all_from_outside(sigset_t *out) {
+	static const int raised[] = {SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
+	sigfillset(out);
+	for (size_t i = 0; i < sizeof raised / sizeof raised[0]; i++) sigdelset(out, raised[i]);
+}
+
 bool os_thread_start(struct os_thread *thread, void (*run)(void *context), void *context) {
 	thread->run = run;
 	thread->context = context;
-	sigset_t all;
+	sigset_t outside;
 	sigset_t before;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before); /* inherited */
+	all_from_outside(&outside);
+	pthread_sigmask(SIG_SETMASK, &outside, &before); /* inherited */
 	int refused = pthread_create(&thread->id, NULL, run_thread, thread);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return refused == 0;

@@ -47,7 +47,7 @@ struct os_thread {
 	void *context;       /* constant after start */
 };
 
-/* All signals are blocked in the thread, so that those of the host program go to its own. False:
+/* Signals from outside are blocked in the thread, so that they go to the host's own. False:
  * the OS refused it. */
 bool os_thread_start(struct os_thread *thread, void (*run)(void *context), void *context);
 void os_thread_join(struct os_thread *thread);

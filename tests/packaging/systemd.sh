@@ -80,7 +80,49 @@ answer=$(exchange 'get k\r\nquit\r\n')
 process=$(property MainPID)
 ok "keeps its items over a restart"
 
-echo 'idle-timeout = 77' >>"$root/etc/snugd.conf"
+# By a client beside the container's own programs, in its network.
+load() { nsenter -t "$leader" -n -- python3 "$(dirname "$0")/restart_load.py" "$@"; }
+# restart_under_load ITEMS: what a client saw of it, in $seen.
+restart_under_load() {
+	rm -f "$work/over"
+	load load 127.0.0.1:11211 "$1" "$work/over" >"$work/seen" &
+	local client=$!
+	until_true grep -q begun "$work/seen" || fail "the client does not begin"
+	sleep 1
+	inside systemctl restart snugd || fail "restart under load"
+	until_true is_active || fail "it is not there again after a restart under load"
+	sleep 1
+	touch "$work/over"
+	wait "$client" || fail "restart under load: $(cat "$work/seen")"
+	seen=$(tail -n 1 "$work/seen")
+	[[ $(property MainPID) != "$process" ]] || fail "restart under load started no other"
+	process=$(property MainPID)
+	local found
+	found=$(load count 127.0.0.1:11211 "$1")
+	[[ $found == "$1" ]] || fail "of $1 items $found are there after a restart under load"
+}
+items=200000
+load fill 127.0.0.1:11211 $items || fail "the items are not stored"
+restart_under_load $items
+ok "keeps $items items of $items over a restart under load: $seen"
+
+cp "$(dirname "$0")/../../packaging/snugd.socket" "$root/etc/systemd/system/"
+inside systemctl daemon-reload
+inside systemctl stop snugd
+inside systemctl start snugd.socket || fail "snugd.socket does not start"
+inside systemctl start snugd || fail "the unit does not start with its socket"
+until_true is_active || fail "it is not there with its socket"
+load fill 127.0.0.1:11211 $items || fail "the items are not stored, with snugd.socket"
+restart_under_load $items
+[[ $seen == *"refused 0 times" ]] || fail "a client was refused though systemd holds the port: $seen"
+ok "with snugd.socket, nobody is refused: $seen"
+inside systemctl stop snugd.socket snugd
+rm "$root/etc/systemd/system/snugd.socket"
+inside systemctl daemon-reload
+inside systemctl start snugd || fail "start"
+process=$(property MainPID)
+
+sed -i 's/^idle-timeout = .*/idle-timeout = 77/' "$root/etc/snugd.conf"
 inside systemctl reload snugd || fail "reload"
 until_true journal_has 'reload: idle-timeout: 77' || fail "reload did nothing"
 [[ $(property MainPID) == "$process" ]] || fail "reload started another"
@@ -91,10 +133,11 @@ came_back() { is_active && [[ $(property MainPID) != "$process" && $(exchange 'v
 until_true came_back || fail "it does not come back"
 ok "comes back after kill -9"
 
-echo 'memory-limit = much' >>"$root/etc/snugd.conf"
+cp "$root/etc/snugd.conf" "$work/good.conf"
+sed -i 's/^memory-limit = .*/memory-limit = much/' "$root/etc/snugd.conf"
 inside systemctl restart snugd 2>/dev/null && fail "it starts with a mistake in its config"
 until_true journal_has 'snugd.conf:[0-9]*: memory-limit' || fail "the mistake is not named"
-sed -i '$d' "$root/etc/snugd.conf"
+cp "$work/good.conf" "$root/etc/snugd.conf"
 inside systemctl reset-failed snugd
 inside systemctl restart snugd || fail "restart"
 ok "refuses a config with a mistake, and names it"

@@ -12,6 +12,7 @@ import os
 import pathlib
 import pwd
 import random
+import re
 import signal
 import socket
 import stat
@@ -188,6 +189,32 @@ def test_the_limit_may_change():
             snugd.end()
         with Snugd(path, "-m", "16", "-I", "512k") as snugd:
             assert int(snugd.stats()["curr_items"]) > 0
+
+
+def resident_bytes(snugd):
+    status = pathlib.Path(f"/proc/{snugd.process.pid}/status").read_text()
+    return int(re.search(r"RssShmem:\s*(\d+) kB", status).group(1)) * 1024
+
+
+def test_what_is_defragmented_is_room_in_the_file_system():
+    """Resident memory of the file and what the file takes fall together, and no item is lost."""
+    with memory_directory() as directory:
+        path = os.path.join(directory, "memory")
+        with Snugd(path, "--keep-free", "1m") as snugd:
+            values = {b"key-%d" % number: bytes([number % 251]) * 900 for number in range(24000)}
+            for key, value in values.items():
+                snugd.set(key, value)
+            held, resident = os.stat(path).st_blocks * 512, resident_bytes(snugd)
+            assert held > 20 << 20 and resident > 20 << 20, (held, resident)
+            for key in list(values):
+                if int(key[4:]) % 4:
+                    assert snugd.ask(b"delete %s\r\n" % key) == b"DELETED"
+                    del values[key]
+            wait_until(lambda: os.stat(path).st_blocks * 512 < held // 2, "the file's size")
+            assert resident_bytes(snugd) < resident // 2 + (1 << 20), (resident, resident_bytes(snugd))
+            assert abs(resident_bytes(snugd) - os.stat(path).st_blocks * 512) < 1 << 20
+            all_are_there(snugd, values)
+            snugd.check()
 
 
 def begins_anew(snugd, why):
@@ -399,6 +426,23 @@ def test_a_look_at_what_is_missing_is_no_end():
             assert int(snugd.stats()["curr_items"]) < 14000
             snugd.check()
             snugd.set(b"another", b"x" * 1000)
+
+
+def test_one_that_another_program_shortens_is_told():
+    with memory_directory() as directory:
+        path = os.path.join(directory, "memory")
+        with Snugd(path) as snugd:
+            fill(snugd, 200)
+            os.truncate(path, 0)
+            with contextlib.suppress(OSError):  # whichever is the first to meet what is gone
+                for number in range(200):
+                    if not snugd.ask(b"get key-%d\r\n" % number):
+                        break
+            snugd.end(number=None, status=-signal.SIGBUS)
+            assert "another program has shortened it" in snugd.about_the_file()[-1], snugd.said
+        with Snugd(path) as snugd:
+            assert snugd.stats()["curr_items"] == "0"
+            snugd.set(b"key-1", b"x")
 
 
 if __name__ == "__main__":

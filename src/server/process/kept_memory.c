@@ -2,9 +2,44 @@
 #include "server/process/kept_memory.h"
 
 #include "base/log_line.h"
+#include "server/process/log_stderr.h"
 
+#include <signal.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
+
+/* ------------------------------------------------------------------ memory that is gone ------- */
+
+static struct {
+	atomic_flag is_told; /* atomic: any thread may be the first */
+	bool as_json;        /* constant once the handler is there */
+} lost = {.is_told = ATOMIC_FLAG_INIT};
+
+/* Runs in the midst of what has touched the file, and so outside of the C library: it may write a line.
+ * The touch is tried again afterwards, and ends the process as it would have without us. */
+static void tell_lost(int number, siginfo_t *info, void *context) {
+	bool is_touch = info->si_code == BUS_ADRERR;
+	(void)context;
+	while (is_touch && atomic_flag_test_and_set(&lost.is_told))
+		(void)pause(); /* until the first ends all */
+	if (is_touch)
+		log_stderr_say(lost.as_json, SNUG_LOG_ERROR,
+					   "memory file: a part of it is gone while it is in use: another program has "
+					   "shortened it; snugd ends by SIGBUS, and the next one begins anew");
+	(void)signal(number, SIG_DFL);
+	if (!is_touch) (void)raise(number);
+}
+
+static void watch_for_loss(bool as_json) {
+	struct sigaction action = {.sa_sigaction = tell_lost, .sa_flags = SA_SIGINFO};
+	lost.as_json = as_json;
+	(void)sigemptyset(&action.sa_mask);
+	(void)sigaction(SIGBUS, &action, NULL); /* refused for no signal that there is */
+}
+
+/* ------------------------------------------------------------------ opened, closed ------------ */
 
 static void say_cold(const snug_log *log, const char *reason) {
 	snug_log_line(log, SNUG_LOG_WARNING, "memory file: its items are gone, and all begins anew: %s",
@@ -40,6 +75,7 @@ bool kept_memory_open(const struct settings *settings, const snug_log *log, stru
 		return false;
 	}
 	if (reason[0] != '\0') say_cold(log, reason);
+	watch_for_loss(settings->log_json);
 	return true;
 }
 

@@ -9,7 +9,8 @@
 #include <snug/memory_file.h>
 
 /* `*out` is NULL where none is wanted. What does not fit is thrown away, and said. False, with a
- * sentence: the file cannot be had. By the user that snugd has become. */
+ * sentence: the file cannot be had. By the user that snugd has become. From then on a file that
+ * another program shortens ends the process by SIGBUS as ever, but the log says why. */
 bool kept_memory_open(const struct settings *settings, const snug_log *log, struct text *why,
 					  snug_memory_file **out);
 
