@@ -117,6 +117,10 @@ static void a_place_that_does_not_fit_is_asked_for_anew(void **state) {
 	for (uint32_t i = 0; i < 5000; i++) put(client, i, 20 + i * 331 % 4000);
 	(void)walk(client, &met);
 	assert_each_once(&met, 5000);
+	/* some 50 in a place: about half of what a part has room for */
+	for (uint32_t i = 0; i < 5000; i++) put(client, i, 20 + i * 331 % 500);
+	(void)walk(client, &met);
+	assert_each_once(&met, 5000);
 	leave(client);
 	assert_int_equal(snug_cache_destroy(cache), SNUG_OK);
 }
