@@ -77,6 +77,15 @@ class Snugd(Asked):
             workers = len(said) - 1
             assert workers > 0 and said == [f"STAT {worker}:check ok" for worker in range(workers)] + ["END"], said
 
+    def doctor(self):
+        """What it finds, as one text."""
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as client:
+            client.settimeout(HANG_S)
+            client.connect(self.control)
+            client.sendall(b"snug doctor\r\n")
+            answers = client.makefile("rb")
+            return b"".join(iter(answers.readline, b"END\r\n")).decode()
+
     def end(self, number=signal.SIGTERM, status=0):
         self.client.close()
         self.answers.close()
@@ -223,6 +232,8 @@ def begins_anew(snugd, why):
     assert snugd.stats()["curr_items"] == "0"
     snugd.set(b"a", b"b")
     snugd.check()
+    told = snugd.doctor()
+    assert "began_anew" in told and why in told, told
 
 
 def test_what_does_not_fit_begins_anew():

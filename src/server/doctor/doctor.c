@@ -79,6 +79,15 @@ static uint64_t accounted_bytes(struct server *server, const struct figures *sum
 		   (http == NULL ? 0 : http->bytes(http->context)) + log_stderr_bytes();
 }
 
+/* The last hour: it concerns the load that the database has now. */
+#define ANEW_TOLD_S 3600
+
+static const char *anew_reason(const struct server *server) {
+	const char *reason = snug_memory_file_reason(server->memory_file);
+	int64_t up_s = os_epoch_s(&server->started, os_now_ns()) - server->started.begun_s;
+	return reason[0] == '\0' || up_s > ANEW_TOLD_S ? NULL : reason;
+}
+
 static void know_machine(struct server *server, const struct figures *sum,
 						 struct doctor_figures *out) {
 	const struct settings *settings = &server->settings;
@@ -92,6 +101,7 @@ static void know_machine(struct server *server, const struct figures *sum,
 		out->is_machine_short = coordinator.machine_pressure;
 	out->has_file = server->memory_file != NULL &&
 					kept_memory_room(settings, &out->file_bytes, &out->file_free_bytes);
+	out->anew_reason = anew_reason(server);
 	out->clock_set_s = os_wall_s() - os_epoch_s(&server->started, os_now_ns());
 	out->log_dropped = log_stderr_dropped();
 }

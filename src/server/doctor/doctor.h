@@ -45,6 +45,7 @@ struct doctor_figures {
 	/* the cache lies in a memory file: what that holds, and what is free there */
 	bool has_file;
 	uint64_t file_bytes, file_free_bytes;
+	const char *anew_reason; /* why what it held was thrown away, not long ago; NULL: it was not */
 	int64_t clock_set_s; /* by how much the clock on the wall was set since the start */
 	uint64_t log_dropped;
 };

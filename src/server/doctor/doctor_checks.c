@@ -305,6 +305,14 @@ static bool file_room(const struct doctor_figures *figures, struct finding *out)
 	return true;
 }
 
+static bool began_anew(const struct doctor_figures *figures, struct finding *out) {
+	if (figures->anew_reason == NULL) return false;
+	say(out->what, "what the memory file held is gone: %s", figures->anew_reason);
+	say(out->advice,
+		"before -t or --hash-secret changes: snugctl dump; after the start: snugctl load");
+	return true;
+}
+
 #define CLOCK_S 60
 
 static bool clock_set(const struct doctor_figures *figures, struct finding *out) {
@@ -341,6 +349,7 @@ static const struct {
 	{"beyond_machine", beyond_machine},
 	{"machine_short", machine_short},
 	{"file_room", file_room},
+	{"began_anew", began_anew},
 	{"open_addresses", open_addresses},
 	{"limit_not_reached", limit_not_reached},
 	{"too_large", too_large},

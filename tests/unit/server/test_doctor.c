@@ -143,6 +143,8 @@ static void test_machine(void **state) {
 		  "may grow by 32.0 MiB, and where it lies 8.00 MiB are free");
 	WELL((figures.file_free_bytes = 0, figures.has_file = false));
 	WELL((figures.file_free_bytes = 0, figures.file_bytes = 65 * MIB));
+	FOUND(figures.anew_reason = "it is of 2 workers, and 3 are wanted", "began_anew",
+		  "is gone: it is of 2 workers");
 	FOUND(figures.clock_set_s = -7200, "clock_set", "set back by 2 h");
 	FOUND(figures.clock_set_s = 90, "clock_set", "set forward by 90 s");
 	FOUND(figures.log_dropped = 1, "log_dropped", "1 log line dropped");
