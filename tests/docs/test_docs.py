@@ -26,7 +26,7 @@ PROGRAMS = os.path.abspath(sys.argv[1])
 ROOT = pathlib.Path(sys.argv[2])
 COMMANDS_MIN = 40  # in all: fewer, and they are not found any more
 
-PROGRAM = re.compile(r"(\$ |sudo |make |build/|bench/|snugd |snugctl |snug-replay |printf |curl |cc |for [a-z]+ in |systemctl |nutcracker |pylibmc\.|suite\.py )")
+PROGRAM = re.compile(r"(\$ |sudo |make |build/|bench/|snugd |snugctl |snug-replay |printf |curl |cc |for [a-z]+ in |systemctl |nutcracker |podman |pylibmc\.|suite\.py )")
 
 # Regular expressions; the server's own addresses come in besides.
 REPLACEMENTS = [
@@ -58,6 +58,7 @@ ELSEWHERE = [
     (r"suite\.py", "tests/bench/test_defrag_suite.py"),
     (r"^curl --cacert ", "tests/http/test_https.py"),
     (r"^cc ", "tests/docs/test_embedding.py"),
+    (r"^podman ", "tests/packaging/image.sh"),
     (r"^systemctl ", "tests/packaging/smoke.sh"),  # which installs the unit; no systemd runs in a test
 ]
 
