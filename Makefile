@@ -33,7 +33,7 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run demo test test-long simulate simulate-faults mutate adversary bench bench-full bench-readers bench-peers bench-defrag bench-back bench-eviction count-instructions check-instructions drill soak check-memcached check-proxy fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install uninstall check-install deb check-deb check-image clean help
+.PHONY: all run demo test test-long simulate simulate-faults mutate adversary bench results bench-full bench-readers bench-peers bench-defrag bench-back bench-eviction count-instructions check-instructions drill soak check-memcached check-proxy fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install uninstall check-install deb check-deb check-image clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
@@ -47,7 +47,9 @@ help:
 	@echo "make bench         the benchmarks, beside other allocators; BENCH_OPTIONS=--quick shows that they run"
 	@echo "make bench-full    how much of its limit a heap can hold, beside what is aimed at; half an hour; FULL_OPTIONS='--live 64' for less"
 	@echo "make bench-readers a get where many threads read and some write, beside a table with locks, liburcu's and TBB's; READERS_OPTIONS='--threads 2' for less"
-	@echo "make bench-peers   snugd beside memcached and Redis; writes docs/results; PEERS_OPTIONS='--limit 64 --only density' for less"
+	@echo "make results       all of docs/results anew, some hours: bench-peers, bench-defrag, bench-back, bench-eviction, and README's charts; options as there"
+	@echo "make bench-peers   snugd beside memcached and Redis at 512 MB, in pieces of minutes: a run that ended goes on; writes docs/results/peers.md;"
+	@echo "                   PEERS_OPTIONS='--redis PATH --memcached PATH' for others beside, '--limit 64 --only density' for less"
 	@echo "make bench-defrag  the defragmentation suite on snugd, memcached, Redis and allocators; writes docs/results/defrag-suite.md"
 	@echo "make bench-back    whether memory comes back by itself, on snugd, memcached, Redis and jemalloc; writes docs/results/comes-back.md; a quarter of an hour"
 	@echo "make bench-eviction  what the cache misses beside seven published policies; writes docs/results/eviction.md; ten minutes; EVICTION_OPTIONS='--trace FILE --share 0.2'"
@@ -164,9 +166,15 @@ bench-peers: need-peers build/.with-bench
 	@$(ninja) --quiet -C build
 	@/usr/bin/python3 bench/peers/peers.py --build build $(PEERS_OPTIONS)
 
+# The run that is quoted wants a machine of its own.
+results:
+	@$(MAKE) --no-print-directory bench-peers bench-defrag bench-back bench-eviction
+	@docs/images/figures.py --draw
+	@docs/images/figures.py
+
 bench-defrag: need-peers build/.with-bench
 	@$(ninja) --quiet -C build
-	@/usr/bin/python3 bench/defrag-suite/suite.py --build build --targets snugd,snugd-asked,memcached,redis,malloc,jemalloc,mimalloc,tcmalloc --out docs/results $(DEFRAG_OPTIONS)
+	@/usr/bin/python3 bench/defrag-suite/suite.py --build build --limit 512 --targets snugd,snugd-asked,memcached,redis,malloc,jemalloc,mimalloc,tcmalloc --out docs/results $(DEFRAG_OPTIONS)
 
 bench-back: need-peers build/.with-bench
 	@$(ninja) --quiet -C build snugd bench/malloc-cache

@@ -170,6 +170,17 @@ static double ratio(const struct bench *bench, const struct side *over, const st
 	return bench_median(ratios, bench->settings.common.rounds);
 }
 
+/* The lowest and the highest of them. */
+static void ratio_range(const struct bench *bench, const struct side *over,
+						const struct side *under, double *low, double *high) {
+	*low = *high = over->cpu_s[0] / under->cpu_s[0];
+	for (unsigned round = 1; round < bench->settings.common.rounds; round++) {
+		double each = over->cpu_s[round] / under->cpu_s[round];
+		*low = each < *low ? each : *low;
+		*high = each > *high ? each : *high;
+	}
+}
+
 static double median(const struct bench *bench, const double *values) {
 	double copy[ROUNDS_MAX];
 	memcpy(copy, values, bench->settings.common.rounds * sizeof copy[0]);
@@ -180,7 +191,8 @@ static void print_side(const struct bench *bench, const struct load_shape *shape
 					   const struct pair *pair, size_t at) {
 	const struct side *side = &pair->sides[at];
 	double cpu_s = median(bench, side->cpu_s), speed = median(bench, side->speed);
-	double beside = ratio(bench, side, &pair->sides[MEMCACHED]);
+	double beside = ratio(bench, side, &pair->sides[MEMCACHED]), low, high;
+	ratio_range(bench, side, &pair->sides[MEMCACHED], &low, &high);
 	double first = ratio(bench, side, &bench->pairs[0].sides[at]);
 	double p50_us = (double)snug_histogram_quantile(&side->latency_ns, .5) / 1000;
 	double p99_us = (double)snug_histogram_quantile(&side->latency_ns, .99) / 1000;
@@ -188,10 +200,11 @@ static void print_side(const struct bench *bench, const struct load_shape *shape
 	if (bench->settings.common.json)
 		printf("{\"bench\":\"servers\",\"shape\":\"%s\",\"server\":\"%s\",\"workers\":%s,\"cpu_s_"
 			   "per_million\":%.3f,"
-			   "\"cpu_ratio\":%.3f,\"first_ratio\":%.3f,\"requests_per_s\":%.0f,\"p50_us\":%.1f,"
+			   "\"cpu_ratio\":%.3f,\"cpu_ratio_low\":%.3f,\"cpu_ratio_high\":%.3f,\"first_ratio\":%"
+			   ".3f,\"requests_per_s\":%.0f,\"p50_us\":%.1f,"
 			   "\"p99_us\":%.1f,\"p999_us\":%.1f,\"misses\":%llu}\n",
-			   shape->name, side->name, pair->workers, cpu_s, beside, first, speed, p50_us, p99_us,
-			   p999_us, (unsigned long long)side->misses);
+			   shape->name, side->name, pair->workers, cpu_s, beside, low, high, first, speed,
+			   p50_us, p99_us, p999_us, (unsigned long long)side->misses);
 	else
 		printf("%-14s %-10s %7s %9.2f %8.2f %8.2f %12.0f %9.1f %9.1f %9.1f %8llu\n", shape->name,
 			   side->name, pair->workers, cpu_s, beside, first, speed, p50_us, p99_us, p999_us,

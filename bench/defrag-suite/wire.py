@@ -32,6 +32,22 @@ class Connection:
             raise Closed
         return line[:-2]
 
+    def others_than(self, good, count):
+        """Of so many answers of one line each, how many are not this one. Mostly all are, and are read at once; none is shorter but of mistakes."""
+        data = self.file.read(len(good) * count)
+        if data == good * count:
+            return 0
+        if len(data) != len(good) * count:
+            raise Closed
+        *lines, rest = data.split(b"\r\n")
+        if len(lines) < count:
+            cut = rest + self.file.readline()
+            if not cut.endswith(b"\r\n"):
+                raise Closed
+            lines.append(cut[:-2])
+        lines += [self.line() for _ in range(count - len(lines))]
+        return sum(line != good[:-2] for line in lines)
+
     def block(self, length):
         data = self.file.read(length + 2)
         if len(data) != length + 2:
@@ -42,13 +58,13 @@ class Connection:
 class Memcached(Connection):
     """memcached's text protocol."""
 
-    def store_many(self, pairs, seconds=0):
+    def store_many(self, pairs, seconds=0, flags=0):
         """Stores them, to expire after so many seconds if that is not 0; tells how many were refused."""
-        parts = []
+        parts, between = [], b" %d %d " % (flags, seconds)
         for key, value in pairs:
-            parts += (b"set %s 0 %d %d\r\n" % (key, seconds, len(value)), value, b"\r\n")
+            parts += (b"set ", key, between, b"%d\r\n" % len(value), value, b"\r\n")
         self.send(b"".join(parts))
-        return sum(self.line() != b"STORED" for _ in pairs)
+        return self.others_than(b"STORED\r\n", len(pairs))
 
     def fetch_many(self, keys):
         """The values, None where there is none."""
@@ -95,10 +111,14 @@ class Redis(Connection):
             return self.block(length) if length >= 0 else None
         return line
 
-    def store_many(self, pairs, seconds=0):
-        expiry = (b"EX", b"%d" % seconds) if seconds else ()
-        self.send(b"".join(self.encode((b"SET", key, value, *expiry)) for key, value in pairs))
-        return sum(self.answer() != b"+OK" for _ in pairs)
+    def store_many(self, pairs, seconds=0, flags=0):
+        """There are no client flags."""
+        expiry = b"$2\r\nEX\r\n$%d\r\n%d\r\n" % (len(str(seconds)), seconds) if seconds else b""
+        head, parts = b"*%d\r\n$3\r\nSET\r\n$" % (5 if seconds else 3), []
+        for key, value in pairs:
+            parts += (head, b"%d\r\n" % len(key), key, b"\r\n$%d\r\n" % len(value), value, b"\r\n", expiry)
+        self.send(b"".join(parts))
+        return self.others_than(b"+OK\r\n", len(pairs))
 
     def fetch_many(self, keys):
         self.send(b"".join(self.encode((b"GET", key)) for key in keys))
