@@ -117,12 +117,29 @@ SECTIONS = [("density", "Density", density), ("rest", "A server that holds nothi
             ("mix", "Evicting mixes", mix), ("shift", "Sizes that shift", shift), ("holes", "Holes", holes)]
 
 
-def text(bench, done, missing, where, notes):
-    """done: {name of the piece: its rows}"""
+def not_measured(names, done):
+    """In few words: whole turns, what no server has, and what some have not."""
+    turn_of = lambda name: int(name.split("/")[-2]) if name.split("/")[-2].isdigit() else 0
+    turns = sorted({turn_of(name) for name in names})
+    absent = [turn for turn in turns if not any(turn_of(name) == turn for name in done)]
+    said, groups = [f"turn {turn + 1}" for turn in absent], {}
+    for name in names:
+        if turn_of(name) not in absent:
+            groups.setdefault(name.rpartition("/")[0], []).append(name)
+    for group, members in groups.items():
+        lacking = [name.rpartition("/")[2] for name in members if name not in done]
+        if lacking:
+            said.append(group if len(lacking) == len(members) else f"{group} of {' and '.join(lacking)}")
+    return said
+
+
+def text(bench, done, names, where, notes):
+    """done: {name of the piece: its rows}; names: of all pieces that there are."""
     parts = ["# snugd beside memcached, Redis and Valkey\n\nWritten by `make results`; run it to get your own. Ratios travel between machines, times do not.\n\n"]
     parts += [f"- {line}\n" for line in where + notes]
+    missing = not_measured(names, done)
     if missing:
-        parts.append(f"- Not measured: {', '.join(missing)}\n")
+        parts.append(f"- Not measured: {'; '.join(missing)}\n")
     for kind, title, write in SECTIONS:
         rows = [row for name, rows in done.items() if name.split("/")[0] == kind for row in rows]
         if rows:

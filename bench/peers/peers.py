@@ -118,7 +118,7 @@ def write(options, bench, state, notes):
     where += [f"{server.name}: `{server.command().replace(target.program(server.program), os.path.basename(server.program), 1)}`" for server in bench.servers]
     os.makedirs(os.path.dirname(options.out) or ".", exist_ok=True)
     with open(options.out, "w") as out:
-        out.write(page.text(bench, done, [name for name in names if name not in done], where, notes))
+        out.write(page.text(bench, done, names, where, notes))
 
 
 def main():

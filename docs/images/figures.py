@@ -16,6 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 PEERS, SERVERS, BACK, SUITE, EVICTION = ("docs/results/README.md", "docs/benchmarks.md", "docs/results/comes-back.md", "docs/results/defrag-suite.md",
                                          "docs/results/eviction.md")
+PEERS_AT_512 = "docs/results/peers.md"
 
 
 # ---- reading result pages ----------------------------------------------------------------------------------------------
@@ -45,6 +46,11 @@ def tables(path, head):
     return found
 
 
+def numbers(cell):
+    """Median and range of a cell, without what was refused."""
+    return [float(number) for number in re.findall(r"[0-9]+\.[0-9]+", cell)]
+
+
 def first_number(cell):
     return float(re.search(r"[0-9.]+", cell).group())
 
@@ -61,6 +67,22 @@ def density():
 def density_of_the_other_machine():
     rows = tables(SERVERS, "key + value, filled to 1.5 times 512 MB")[0]
     return [(row["key + value, filled to 1.5 times 512 MB"], float(row["snugd"]), float(row["memcached"])) for row in rows]
+
+
+def tables_at_512(head):
+    """The same of the page that `make bench-peers` writes; none where it was not run, or that part of it."""
+    if not os.path.exists(os.path.join(ROOT, PEERS_AT_512)) or f"\n| {head} |" not in text_of(PEERS_AT_512):
+        return []
+    return tables(PEERS_AT_512, head)[0]
+
+
+def beside_at_512(kind):
+    """How many times as much snugd keeps as those servers whose name begins so: the least and the most of each cell."""
+    found = []
+    for row in tables_at_512("keys and values"):
+        own, others = numbers(row["snugd"]), [numbers(cell) for name, cell in row.items() if name.startswith(kind)]
+        found += [ratio for other in others if own and other for ratio in (min(own) / max(other), max(own) / min(other))]
+    return found
 
 
 LOADS = ("one at a time", "pipelines of 16", "gets of 24 keys")
@@ -81,6 +103,9 @@ def processor_time():
     for options, block in re.findall(r"`bench-servers ([^`]*)`\n\n```\n(.*?)```", text_of(PEERS), re.S):
         for shape, ratio in re.findall(r"^(no pipelining|pipeline 16|multiget 24)\s+snugd\s+[0-9.]+\s+([0-9.]+)", block, re.M):
             found[names[shape]][2 if "--churn" in options else 0].append(float(ratio))
+    for row in tables_at_512("shape"):
+        if row["shape"] in names and row["workers"] in ("1", "2"):
+            found[names[row["shape"]]][0 if row["beside"] == "memcached" else 1].append(first_number(row["ratio"]))
     for before in re.findall(r"with one worker\.\s+With two workers it was (0\.[0-9]+)", text_of(SERVERS)):
         found[LOADS[1]][1].append(float(before))
     return found
@@ -129,8 +154,8 @@ def percent(number):
 def sentences():
     """The sentences and rows with figures, as README.md must have them."""
     here, there = density(), density_of_the_other_machine()
-    beside_memcached = [row[1] / row[2] for row in here + there]
-    beside_redis = [row[1] / row[3] for row in here]
+    beside_memcached = [row[1] / row[2] for row in here + there] + beside_at_512("memcached")
+    beside_redis = [row[1] / row[3] for row in here] + beside_at_512("redis")
     back, mean = comes_back(), suite()
     hits = tables(PEERS, "popularity")[0]
     shift = {row["server"]: row for row in tables(PEERS, "server")[0]}

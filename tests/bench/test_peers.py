@@ -93,7 +93,13 @@ def test_a_run_goes_on_where_it_ended():
         with open(out) as file:
             text = file.read()
         rows = [line for line in text.splitlines() if line.startswith("| 30 + ")]
-        assert len(rows) == 8 and "density/40 B + 1-2 KiB/0/snugd" in text, text
+        assert len(rows) == 8 and "Not measured: density/20 + 50 B/0 of " in text and "; rest; " in text, text
+
+
+def test_what_was_not_measured_is_said_in_few_words():
+    names = [f"density/{size}/{turn}/{server}" for turn in (0, 1) for size in ("a", "b") for server in ("snugd", "redis")] + ["rest/snugd", "rest/redis"]
+    assert page.not_measured(names, names) == []
+    assert page.not_measured(names, ["density/a/0/snugd", "rest/snugd", "rest/redis"]) == ["turn 2", "density/a/0 of redis", "density/b/0"]
 
 
 sys.exit(run_tests(globals()))
