@@ -25,7 +25,7 @@ if [ "$wants_tables" = yes ]; then
 	grep -m1 'model name' /proc/cpuinfo | sed 's/.*: //'
 	echo "$(nproc) processors, Linux $(uname -r), load $(cut -d' ' -f1 /proc/loadavg)"
 fi
-for name in pairs moves pauses snapshot steps metadata cache-density hops under-load; do
+for name in pairs moves pauses snapshot steps large metadata cache-density hops under-load; do
 	if [ "$wants_tables" = yes ]; then printf '\n== bench-%s\n' "$name"; fi
 	"$build_dir/bench/bench-$name" "$@"
 done

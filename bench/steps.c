@@ -10,10 +10,6 @@
  *    empty, by compacting; of a full one, by evicting. The processor time of the whole process for
  *    each MiB that came back.
  *
- * 3. Calls on one object of 1 GiB in pages of 4 KiB and of the size that such a heap has: each whole,
- *    for each MiB; the longest part of a free in parts of 256 KiB; and what making a heap resident
- *    at creation and ending it cost.
- *
  * --quick: up to 256 MiB. A size that does not fit into the machine's memory is left out and said
  * to be. */
 #include "bench.h"
@@ -288,94 +284,9 @@ static void all_emergencies(const bench_options *options) {
 	}
 }
 
-/* ------------------------------------------------------------------ large objects ------------ */
-
-static double us_a_mib(uint64_t begin_ns, size_t bytes) {
-	return (double)(bench_now_ns() - begin_ns) / 1000 * (double)MIB / (double)bytes;
-}
-
-typedef snug_error piece_function(snug_heap *heap, snug_handle handle, size_t offset, void *buffer,
-								  size_t length);
-
-static snug_error write_piece(snug_heap *heap, snug_handle handle, size_t offset, void *buffer,
-							  size_t length) {
-	return snug_write(heap, handle, offset, buffer, length);
-}
-
-/* From its beginning to its end, a MiB at a time. */
-static double each_mib(snug_heap *heap, snug_handle handle, size_t bytes, void *buffer,
-					   piece_function *call) {
-	uint64_t begin_ns = bench_now_ns();
-	for (size_t offset = 0; offset < bytes; offset += MIB)
-		bench_expect_ok(call(heap, handle, offset, buffer, MIB), "a piece of an object");
-	return us_a_mib(begin_ns, bytes);
-}
-
-static double longest_part(snug_heap *heap, snug_handle handle) {
-	uint64_t longest_ns = 0;
-	bool done = false;
-	while (!done) {
-		uint64_t begin_ns = bench_now_ns();
-		bench_expect_ok(snug_free_part(heap, handle, 256 * KIB, &done), "snug_free_part");
-		uint64_t took_ns = bench_now_ns() - begin_ns;
-		if (took_ns > longest_ns) longest_ns = took_ns;
-	}
-	return (double)longest_ns / 1000;
-}
-
-static void measure_large(size_t bytes, size_t page_bytes, const bench_options *bench) {
-	snug_heap_options options = snug_heap_options_default();
-	options.limit_bytes = bytes + bytes / 4;
-	options.page_bytes = page_bytes;
-	snug_heap *heap;
-	snug_handle handle;
-	void *buffer = bench_map(MIB, false);
-	bench_expect_ok(snug_heap_create(&options, &heap), "snug_heap_create");
-	uint64_t begin_ns = bench_now_ns();
-	bench_expect_ok(snug_alloc(heap, bytes, &handle), "snug_alloc");
-	double alloc_us = us_a_mib(begin_ns, bytes);
-	double write_us = each_mib(heap, handle, bytes, buffer, write_piece);
-	double read_us = each_mib(heap, handle, bytes, buffer, snug_read);
-	begin_ns = bench_now_ns();
-	bench_expect_ok(snug_resize(heap, handle, bytes / 2), "snug_resize");
-	double resize_us = us_a_mib(begin_ns, bytes / 2);
-	begin_ns = bench_now_ns();
-	bench_expect_ok(snug_free(heap, handle), "snug_free");
-	double free_us = us_a_mib(begin_ns, bytes / 2);
-	bench_expect_ok(snug_alloc(heap, bytes, &handle), "snug_alloc");
-	double part_us = longest_part(heap, handle);
-	begin_ns = bench_now_ns();
-	bench_expect_ok(snug_heap_destroy(heap), "snug_heap_destroy");
-	double destroy_us = us_a_mib(begin_ns, bytes);
-	options.populate = true;
-	begin_ns = bench_now_ns();
-	bench_expect_ok(snug_heap_create(&options, &heap), "snug_heap_create");
-	double populate_us = us_a_mib(begin_ns, options.limit_bytes);
-	bench_expect_ok(snug_heap_destroy(heap), "snug_heap_destroy");
-	printf(bench->json ? "{\"bench\":\"large\",\"mib\":%zu,\"page_bytes\":%zu,\"alloc_us\":%.2f,"
-						 "\"write_us\":%.2f,\"read_us\":%.2f,\"shrink_us\":%.2f,\"free_us\":%.2f,"
-						 "\"longest_part_us\":%.1f,\"populate_us\":%.2f,\"destroy_us\":%.2f}\n"
-					   : "%6zu MiB %6zu %8.1f %8.1f %8.1f %8.1f %8.1f %13.1f %9.1f %8.1f\n",
-		   bytes / MIB, page_bytes, alloc_us, write_us, read_us, resize_us, free_us, part_us,
-		   populate_us, destroy_us);
-	bench_unmap(buffer, MIB);
-}
-
-static void all_large(const bench_options *options) {
-	size_t bytes = options->quick ? 128 * MIB : 1024 * MIB;
-	if (!options->json) {
-		printf("\none large object: us a MiB, and the longest part of a free in us\n");
-		printf("%10s %6s %8s %8s %8s %8s %8s %13s %9s %8s\n", "size", "page", "alloc", "write",
-			   "read", "to half", "free", "longest part", "populate", "destroy");
-	}
-	measure_large(bytes, 4096, options);
-	measure_large(bytes, 32768, options);
-}
-
 int main(int argc, char **argv) {
 	bench_options options = bench_options_parse(argc, argv, 1);
 	all_steps(&options);
 	all_emergencies(&options);
-	all_large(&options);
 	return 0;
 }

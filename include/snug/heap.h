@@ -31,12 +31,12 @@
  * hold until the unpin.
  *
  * WHAT A CALL COSTS grows with the object alone, never with the heap. For each MiB of an object in
- * pages of 4 KiB, and of 32 KiB (bench-steps):
+ * pages of 4 KiB, and of 32 KiB (bench-large):
  *
  *     snug_alloc               450 us    50 us       first use of memory besides: 300 us
  *     snug_write, snug_read    150 us   150 us       in pieces: go on where the last one ended
  *     snug_resize, smaller     160 us    40 us       larger: as snug_alloc, and a copy of the tail
- *     snug_free                 50 us     9 us       in parts: snug_free_part
+ *     snug_free                 40 us     2 us       in parts: snug_free_part
  *
  * A heap with options.populate takes 300 us a MiB to create; to destroy one takes 40 us for each MiB
  * that is resident.
