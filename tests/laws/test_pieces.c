@@ -249,6 +249,36 @@ static void guests_go_beside(void **state) {
 			(unsigned long long)report.reclaimed_bytes, (unsigned long long)free_bytes);
 }
 
+/* Records of pins stay where they are, and the guests beside them go home or stay. */
+static void records_hold_their_hosts(void **state) {
+	(void)state;
+	herd_fill(&herd, UINT64_MAX, 100, 100);
+	uint32_t residents = herd.count;
+	for (uint32_t number = 0; number < residents; number += 2) herd_remove(&herd, number);
+	for (uint32_t number = 1; number < residents; number += 2) herd_pin(&herd, number);
+	for (uint32_t number = 1; number < residents; number += 2)
+		if (number % 20 != 1) herd_unpin(&herd, number);
+	while (herd_add(&herd, 3000) == SNUG_OK) continue;
+	for (uint32_t number = 1; number < residents; number += 20)
+		if (number % 2000 != 1) herd_unpin(&herd, number);
+	uint32_t records = herd.heap->pins.record_count;
+	REQUIRE(records > 1 && lent_slots() > records, "%u records in %llu lent slots", records,
+			(unsigned long long)lent_slots());
+	uint32_t all = herd.count;
+	for (uint32_t number = 0; number < all; number++)
+		if (number % 16 != 0 && herd.objects[number].name != 0 && herd.objects[number].pins == 0)
+			herd_remove(&herd, number);
+	snug_report report;
+	herd.may_move = true;
+	REQUIRE_OK(snug_defragment(herd.heap, NULL, &report));
+	herd.may_move = false;
+	REQUIRE_OK(snug_check(herd.heap, NULL));
+	herd_verify(&herd);
+	REQUIRE(herd.heap->pins.record_count == records, "%u records of %u",
+			herd.heap->pins.record_count, records);
+	unpin_all();
+}
+
 /* What a resident leaves in a host serves its class as any hole does. */
 static void a_hole_in_a_host_serves_its_class(void **state) {
 	(void)state;
@@ -286,6 +316,7 @@ int main(void) {
 		BOTH(a_hole_in_a_host_serves_its_class),
 		BOTH(hundreds_of_slots_are_a_stack),
 		BOTH(guests_go_beside),
+		BOTH(records_hold_their_hosts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -220,8 +220,11 @@ static uint32_t rehome_guest(snug_heap *heap, uint64_t first) {
 	return 0;
 }
 
-/* Whether all its guests have room in the empty slots of its class's other hosts. */
+/* Whether all its guests have room in the empty slots of its class's other hosts, and can go there:
+ * a record of the pin table stays where it is. Hosts that none can empty would take each other's
+ * guests for ever. */
 static bool fits_beside(const snug_heap *heap, const struct size_class *class, page_number number) {
+	if (heap->pins.record_count > 0) return false;
 	const struct page *host = &heap->arena.pages[number];
 	SNUG_ASSERT(host->state == PAGE_HOST && class->host_empty >= host->free_slots);
 	return class->host_empty - host->free_slots >= host_guests(heap, class, number);
