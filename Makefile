@@ -190,7 +190,7 @@ count-instructions: need-bench build/.with-bench
 
 # Skipped, in words, where the compiler is not the one that the counts are of.
 check-instructions: need-bench build/.with-bench
-	@$(ninja) --quiet -C build bench/bench-instructions bench/bench-cache-instructions
+	@$(ninja) --quiet -C build bench/bench-instructions bench/bench-instructions-called bench/bench-cache-instructions
 	@bench/instructions.sh --check build || [ $$? -eq 77 ]
 
 check-asan: need-test build-asan/build.ninja

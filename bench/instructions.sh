@@ -50,6 +50,10 @@ subtract() {
 
 # one OPERATION PRELOAD SUBJECT TURN SIZES: instructions of an allocation or a free, without the loop's own.
 one() {
+	if [ "$3" = called ]; then
+		program=$program-called one "$1" "$2" ref "$4" "$5"
+		return
+	fi
 	subtract "$(per "$1" "counted_$1" "$2" pairs "$3" "$4" "$5")" "$(per "$1" "counted_$1" '' pairs none "$4" "$5")"
 }
 
@@ -91,7 +95,7 @@ in_cache() {
 
 # What is kept and compared; a name says what is run.
 kept_names() {
-	for way in ref handle; do
+	for way in ref called handle; do
 		for sizes in 100 kvcache mix; do
 			echo "allocations-$way-16-$sizes"
 			echo "frees-$way-16-$sizes"
@@ -177,12 +181,14 @@ Mallocs: $(version libc6), $(version libjemalloc2), $(version libmimalloc2.0), $
 
 Objects of 100 bytes, 1024 live, in a heap with a limit of 256 MiB. In each turn 16, 64 or 256 random ones are freed, then as many
 allocated. Turns of 16 are what magazines and thread caches are made for; in turns of 256 they are emptied and filled again and
-again. The loop's own instructions are taken off; the jump through the procedure linkage table is counted for all.
+again. The loop's own instructions are taken off; the jump through the procedure linkage table is counted for all that are calls. By reference snug's are
+inline (include/snug/heap_short.h); "called" is the same in a program that is compiled with SNUG_NO_INLINE.
 
 | | turns of 16: alloc | free | pair | of 64: alloc | free | pair | of 256: alloc | free | pair |
 |---|---|---|---|---|---|---|---|---|---|
 TEXT
 	pair_row "snug, by reference" '' ref
+	pair_row "snug, by reference, called" '' called
 	pair_row "snug, by reference, batches of 64" '' batch
 	pair_row "snug, by handle" '' handle
 	pair_row "glibc" '' malloc
@@ -192,12 +198,14 @@ TEXT
 	cat <<TEXT
 
 The same in turns of 16, of other sizes. kvcache: those of Meta's key-value cache, up to 16 KiB. The mix: as many of each power of two from 16
-bytes to 16 KiB, any size between two alike. What one slot would hold loosely is stored in two or three, by a plan that is made once for each size and kept: of so many sizes, a sixth of what an allocation of the mix takes is plans that are made.
+bytes to 16 KiB, any size between two alike. What one slot would hold loosely is stored in two or three, by a plan that is
+searched for once and kept: of so many sizes, a fourth of what an allocation of the mix takes is plans that are searched for.
 
 | | kvcache: alloc | free | pair | the mix: alloc | free | pair |
 |---|---|---|---|---|---|---|
 TEXT
 	mixed_row "snug, by reference" '' ref
+	mixed_row "snug, by reference, called" '' called
 	mixed_row "snug, by handle" '' handle
 	mixed_row "glibc" '' malloc
 	malloc_row mixed_row jemalloc libjemalloc.so.2

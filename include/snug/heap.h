@@ -254,7 +254,8 @@ SNUG_NODISCARD snug_error snug_unpin(snug_heap *heap, snug_handle handle);
 /* ------------------------------------------------------------------ objects named by reference  */
 
 /* As above; the owner gives the size back, exactly as it was last given, wherever it is asked for.
- * An object is contiguous when snug_ref_is_contiguous says so. REFERENCE where a debug build finds
+ * snug_ref_alloc and snug_ref_free of up to 1 KiB are inline (snug/heap_short.h). An object is
+ * contiguous when snug_ref_is_contiguous says so. REFERENCE where a debug build finds
  * the reference to name no live slot. */
 SNUG_NODISCARD snug_error snug_ref_alloc(snug_heap *heap, size_t size, snug_ref *out);
 SNUG_NODISCARD snug_error snug_ref_alloc_with(snug_heap *heap, size_t size,
@@ -303,4 +304,7 @@ SNUG_NODISCARD snug_error snug_ref_unpin(snug_heap *heap, snug_ref ref, size_t s
 #ifdef __cplusplus
 }
 #endif
+
+#include <snug/heap_short.h>
+
 #endif

@@ -19,6 +19,15 @@
 
 #include <stdbool.h>
 
+/* Defined where AddressSanitizer is told of free memory. */
+#if defined(__SANITIZE_ADDRESS__)
+#define BUILD_POISONS 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define BUILD_POISONS 1
+#endif
+#endif
+
 #define SNUG_GUARD(condition) ((bool)__builtin_expect(!!(condition), true))
 
 #ifdef SNUG_DEBUG

@@ -10,6 +10,9 @@
 #ifndef SNUG_BASE_EXPORTS_H
 #define SNUG_BASE_EXPORTS_H
 
+/* The library's own calls are calls: who defines a function has it once. */
+#define SNUG_NO_INLINE 1
+
 #pragma GCC visibility push(default)
 #include <snug/snug.h>
 #pragma GCC visibility pop

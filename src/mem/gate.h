@@ -6,6 +6,9 @@
  *   gate.handles         the same in a heap by handle
  *   both 0               an owner's callback is running
  *
+ * A third one, gate.inlined, is for programs into which the shortest calls were compiled
+ * (snug/heap_short.h).
+ *
  * A call is let in if the number of its mode is not 0. So a call of the other mode, and a call from
  * inside a callback, cost the usual caller nothing more: which of the two it was is found out only
  * when the comparison has failed (MODE, REENTERED). The shortest calls compare their size with that
@@ -22,8 +25,15 @@
 #include "base/bits.h"
 #include "mem/types.h"
 
+/* Debug builds check each call, and where free slots are poisoned the library must see each. */
+#if defined(SNUG_DEBUG) || defined(BUILD_POISONS)
+#define INLINED_BYTES_MAX 0
+#else
+#define INLINED_BYTES_MAX SHORT_BYTES_MAX
+#endif
+
 static inline struct gate gate_of(enum mode mode) {
-	return mode == BY_REFERENCE ? (struct gate){.references = SHORT_BYTES_MAX}
+	return mode == BY_REFERENCE ? (struct gate){INLINED_BYTES_MAX, .references = SHORT_BYTES_MAX}
 								: (struct gate){.handles = SHORT_BYTES_MAX - HANDLE_TRAILER_BYTES};
 }
 

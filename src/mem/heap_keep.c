@@ -32,7 +32,7 @@
 
 /* One more whenever a struct in the heap's memory means something else than before, though its size
  * is the same. */
-#define HEAP_LAYOUT 6u
+#define HEAP_LAYOUT 7u
 
 static uint64_t heap_layout(void) {
 	static const uint64_t numbers[] = {
@@ -145,6 +145,7 @@ static void forget_moments(snug_heap *heap) {
 	heap->defragment = (struct defragment){.phase = PHASE_IDLE};
 	heap->check = (struct check_walk){0};
 	heap->totals = (struct totals){0};
+	heap->frees = 0;
 	heap->watched = 0;
 	heap->bookmark = (struct bookmark){0};
 	heap->changes = 1;

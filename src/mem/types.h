@@ -200,16 +200,16 @@ struct region {
 };
 
 struct arena {
-	const snug_os *os;
-	char *base;         /* of page 1 */
-	uintptr_t bias;     /* address = bias + offset */
 	struct page *pages; /* indexed by page number */
-	uint32_t page_bytes;
-	uint32_t page_shift;
-	uint32_t region_shift; /* log2(pages in a region) */
-	uint32_t page_count;   /* page numbers are 1 .. page_count */
 	/* descriptors that are committed: page numbers below this may be looked at */
 	uint64_t described;
+	uint32_t page_shift;
+	uint32_t page_bytes;   /* the ones up to here are read by snug/heap_short.h, too */
+	uint32_t region_shift; /* log2(pages in a region) */
+	uint32_t page_count;   /* page numbers are 1 .. page_count */
+	const snug_os *os;
+	char *base;     /* of page 1 */
+	uintptr_t bias; /* address = bias + offset */
 	size_t reserved_bytes;
 	bool huge_pages;
 	bool is_lean; /* less addresses for its tables than the limit could fill (mem/heap.c) */
@@ -251,25 +251,26 @@ enum family {
 };
 
 /* The state of a class that is active. Lives in a cell. The first cache line is what allocation,
- * free and statistics read. */
+ * free and statistics read; its first members and the magazine's place are known to
+ * snug/heap_short.h. */
 struct size_class {
 	uint32_t magazine_count;
 	uint32_t magazine_capacity; /* 0: the class has none */
+	/* the most, trailer included, that the short way of freeing takes: 0 if the family is not bytes */
+	uint32_t short_bytes;
 	uint32_t stride;
+	/* in its slots; merges of unknown sizes may take it below 0, and that of another class above */
+	uint64_t payload_bytes;
 	uint32_t slots;      /* of a slab */
 	uint32_t reciprocal; /* slot = offset * reciprocal >> 32 */
-	uint32_t slabs;      /* the victim included */
 	uint64_t used_slots; /* clear bits of all its slabs: live, or in the magazine */
 	uint64_t free_slots; /* set bits of its slabs, the victim's not counted */
+	uint32_t slabs;      /* the victim included */
 	uint16_t id;
 	uint8_t family;
 	uint8_t pool;
-	/* the most, trailer included, that the short way of freeing takes: 0 if the family is not bytes */
-	uint32_t short_bytes;
 	uint32_t pinned_slabs;
 	uint32_t pinned_hosts;
-	/* in its slots; merges of unknown sizes may take it below 0, and that of another class above */
-	uint64_t payload_bytes;
 	/* second line */
 	uint64_t pinned_free_slots;
 	uint32_t hosts;        /* slabs of it whose holes are lent; slab/host.h */
@@ -297,6 +298,12 @@ struct class_entry {
 /* Which strides there are, which of them are active, and what the lack of the others costs. Classes
  * of a family are numbered in ascending stride, the families one after the other. */
 struct class_table {
+	struct size_class **state; /* by class; NULL: not active */
+	/* By bytes up to SHORT_BYTES_MAX, constant after create: where the entry of the class within
+	 * the byte family is, in words from the heap's beginning (place_of_entry); but of `nobody` where
+	 * fragments may store this size better, and for 0. */
+	uint16_t shortest[SHORT_BYTES_MAX + 1];
+	uint16_t exact[SHORT_BYTES_MAX + 1]; /* the same, whatever fragments may */
 	uint16_t first[FAMILY_COUNT + 1];
 	uint16_t active_count;
 	uint16_t split_waste_bytes;      /* what fragments must save, trailers included; constant */
@@ -304,19 +311,13 @@ struct class_table {
 	uint32_t page_bytes;             /* of the arena: the largest stride; constant after create */
 	/* by class; directly behind the heap. The one behind the last is that of `nobody`. */
 	struct class_entry *entry;
-	struct size_class **state; /* by class; NULL: not active */
-	uint16_t *active;          /* dense: class_active() */
+	uint16_t *active; /* dense: class_active() */
 	/* By bytes below a whole fragment: the shape of their plan (object/plan.c), 0: not made yet;
 	 * NULL: none is kept. */
 	uint8_t *plans;
 	/* Serves those that are served by none yet. Has no slots: so its magazine is empty, as any
 	 * other may be, and the short way needs not ask whether there is a class. Constant. */
 	struct size_class *nobody;
-	/* By bytes up to SHORT_BYTES_MAX, constant after create: where the entry of the class within
-	 * the byte family is, in words behind the heap (place_of_entry). */
-	uint16_t exact[SHORT_BYTES_MAX + 1];
-	/* the same, but of `nobody` where fragments may store this size better */
-	uint16_t shortest[SHORT_BYTES_MAX + 1];
 };
 
 /* ---------------------------------------------------------------- cells ---- */
@@ -386,6 +387,8 @@ enum mode { BY_HANDLE, BY_REFERENCE };
 
 /* What may be called now (gate.h). */
 struct gate {
+	/* the same as `references`; 0 also in builds that check each call: of snug/heap_short.h */
+	uint64_t inlined;
 	/* the largest payload of the short way; 0: the heap is not of this mode, or a callback runs */
 	uint64_t references;
 	uint64_t handles;
@@ -464,7 +467,6 @@ struct bookmark {
 /* Since creation; every mover and releaser adds here, a report takes differences around its own
  * steps. */
 struct totals {
-	uint64_t frees; /* allocations are these and the live objects */
 	uint64_t failed_allocations;
 	uint64_t compacting_allocations;
 	uint64_t moves;
@@ -495,16 +497,19 @@ struct snug_heap {
 	/* = arena.bias; first, because snug_ref_at in snug/heap.h reads it; constant after create */
 	uintptr_t bias;
 	struct gate gate;
+	uint64_t frees; /* since creation; allocations are these and the live objects */
+	struct arena arena;
+	/* What stands above, and the first of these, are read by programs that were compiled with
+	 * snug/heap_short.h: so they have room to grow in between. */
+	_Alignas(512) struct class_table classes;
 	uint32_t slot_trailer_bytes; /* behind each plain object: 6 in handle mode */
 	/* of the links from fragment to fragment: odd while one changes because its target has moved.
 	 * The owner of the heap writes it, any thread that reads objects reads it */
 	data_version links;
-	struct class_table classes;
-	struct arena arena;
 	page_number victim;
 	page_number target; /* PAGE_NONE: the victim's objects go to holes */
 	uint64_t watched;   /* offset of the object that is being resized: followed when it moves */
-	/* Besides totals.frees: freed slots, unpins and abandoned victims, which may make a page
+	/* Besides `frees`: freed slots, unpins and abandoned victims, which may make a page
 	 * gainable. */
 	uint64_t changes;
 	uint64_t searched_at; /* all changes when a search for a page to gain last found none */
@@ -549,12 +554,14 @@ static inline char *address_of(const struct arena *arena, uint64_t offset) {
 
 #define ENTRY_WORDS 2u
 
+#define HEAP_WORDS (sizeof(snug_heap) / sizeof(uint64_t))
+
 static inline uint16_t place_of_entry(uint32_t id) {
-	return (uint16_t)(id * ENTRY_WORDS);
+	return (uint16_t)(HEAP_WORDS + id * ENTRY_WORDS);
 }
 
 static inline struct class_entry *entry_at(snug_heap *heap, uint16_t place) {
-	return (struct class_entry *)((uint64_t *)(heap + 1) + place);
+	return (struct class_entry *)(void *)((uint64_t *)(void *)heap + place);
 }
 
 static inline struct size_class *class_active(const struct class_table *table, uint32_t index) {

@@ -3,8 +3,11 @@
  *
  * Which objects are loose: it only counts them. The waste of a group is estimated from the sizes that
  * find a magazine empty; here those are never the loose ones. What is in use: payload is counted by
- * class, and a class may end. A reference: by the page that it points into and no more. */
+ * class, and a class may end. A reference: by the page that it points into and no more.
+ *
+ * Inline in a program it does the same, to the byte, as when it is called. */
 #include "herd.h"
+#include "mem/gate.h"
 #include "mem/slab/classes.h"
 #include "mem/slab/slab.h"
 #include "support/require.h"
@@ -127,6 +130,85 @@ static void bits_beyond_a_reference(void **state) {
 	herd_verify(&herd);
 }
 
+/* ------------------------------------------------------------------ inline -------------------- */
+
+enum caller { INLINE, CALLED, OF_ANOTHER_LAYOUT, CALLER_COUNT };
+
+static void ignore_move(void *context, snug_ref from, snug_ref to, size_t size) {
+	(void)context, (void)from, (void)to, (void)size;
+}
+
+static snug_heap *open_for(enum caller caller) {
+	snug_heap_options options = snug_heap_options_default();
+	snug_heap *heap;
+	options.limit_bytes = LIMIT_BYTES;
+	options.page_bytes = PAGE_BYTES;
+	options.no_compaction_in_alloc = true;
+	options.owner.moved = ignore_move;
+	REQUIRE_OK(snug_heap_create(&options, &heap));
+	REQUIRE(heap->gate.inlined == INLINED_BYTES_MAX, "inline up to %llu bytes",
+			(unsigned long long)heap->gate.inlined);
+	if (caller == OF_ANOTHER_LAYOUT) heap->gate.inlined = 0;
+	return heap;
+}
+
+static snug_error alloc_by(enum caller caller, snug_heap *heap, size_t size, snug_ref *out) {
+	return caller == CALLED ? snug_ref_alloc_called(heap, size, out)
+							: snug_ref_alloc(heap, size, out);
+}
+
+static snug_error free_by(enum caller caller, snug_heap *heap, snug_ref ref, size_t size) {
+	return caller == CALLED ? snug_ref_free_called(heap, ref, size)
+							: snug_ref_free(heap, ref, size);
+}
+
+static void require_alike(snug_heap *heap, snug_heap *other) {
+	snug_stats stats, others;
+	REQUIRE_OK(snug_check(heap, NULL));
+	REQUIRE_OK(snug_stats_get(heap, &stats));
+	REQUIRE_OK(snug_stats_get(other, &others));
+	REQUIRE(stats.frees == others.frees && stats.allocations == others.allocations &&
+				stats.total.payload_bytes == others.total.payload_bytes &&
+				stats.committed_bytes == others.committed_bytes,
+			"%llu frees, %llu allocations, %llu bytes", (unsigned long long)stats.frees,
+			(unsigned long long)stats.allocations, (unsigned long long)stats.total.payload_bytes);
+}
+
+/* Sizes around all edges, more than the limit holds, wrong arguments among them. */
+static void inline_and_called_are_alike(void **state) {
+	(void)state;
+	enum { COUNT = 12000 };
+	static snug_ref refs[CALLER_COUNT][COUNT];
+	static size_t sizes[COUNT];
+	snug_heap *heaps[CALLER_COUNT];
+	test_random random = {7};
+	for (enum caller by = 0; by < CALLER_COUNT; by++) heaps[by] = open_for(by);
+	for (uint32_t step = 0; step < 60000; step++) {
+		uint32_t at = (uint32_t)test_random_below(&random, COUNT);
+		bool is_free = refs[INLINE][at] != 0;
+		size_t size = test_random_below(&random, step % 100 == 0 ? 20000 : 1100);
+		snug_error errors[CALLER_COUNT];
+		for (enum caller by = 0; by < CALLER_COUNT; by++) {
+			snug_ref *ref = &refs[by][at];
+			errors[by] = is_free ? free_by(by, heaps[by], *ref, sizes[at])
+								 : alloc_by(by, heaps[by], size, ref);
+			if (is_free) *ref = 0;
+			REQUIRE(errors[by] == errors[INLINE] && *ref == refs[INLINE][at],
+					"step %u, %zu bytes: %s, not %s", step, size, snug_error_text(errors[by]),
+					snug_error_text(errors[INLINE]));
+		}
+		if (!is_free) sizes[at] = size;
+	}
+	for (enum caller by = 0; by < CALLER_COUNT; by++) {
+		require_alike(heaps[by], heaps[INLINE]);
+		REQUIRE_ERROR(SNUG_ERROR_NULL, alloc_by(by, NULL, 1, &refs[by][0]));
+		REQUIRE_ERROR(SNUG_ERROR_NULL, alloc_by(by, heaps[by], 1, NULL));
+		REQUIRE_ERROR(SNUG_ERROR_SIZE_ZERO, alloc_by(by, heaps[by], 0, &refs[by][0]));
+		REQUIRE_ERROR(SNUG_ERROR_NULL, free_by(by, NULL, refs[by][0], 1));
+	}
+	for (enum caller by = 0; by < CALLER_COUNT; by++) REQUIRE_OK(snug_heap_destroy(heaps[by]));
+}
+
 #define BOTH(test)                                                       \
 	{#test " by handle", test, open_heap, close_heap, &(bool){false}}, { \
 #test " by reference", test, open_heap, close_heap, &(bool) {    \
@@ -140,6 +222,7 @@ int main(void) {
 		BOTH(payload_is_what_was_asked_for),
 		BOTH(payload_outlives_its_class),
 		BOTH(bits_beyond_a_reference),
+		cmocka_unit_test(inline_and_called_are_alike),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

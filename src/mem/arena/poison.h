@@ -12,18 +12,12 @@
 #ifndef SNUG_MEM_POISON_H
 #define SNUG_MEM_POISON_H
 
+#include "base/assert.h"
+
 #include <stddef.h>
 #include <string.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define POISON_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define POISON_ASAN 1
-#endif
-#endif
-
-#ifdef POISON_ASAN
+#ifdef BUILD_POISONS
 #include <sanitizer/asan_interface.h>
 #endif
 
@@ -31,7 +25,7 @@
 #define FRESH_PATTERN 0xCA
 
 static inline void unpoison(void *address, size_t bytes) {
-#ifdef POISON_ASAN
+#ifdef BUILD_POISONS
 	__asan_unpoison_memory_region(address, bytes);
 #else
 	(void)address, (void)bytes;
@@ -40,7 +34,7 @@ static inline void unpoison(void *address, size_t bytes) {
 
 /* The bytes of a page that belongs to no slab. Not filled: that would make cold pages resident. */
 static inline void poison_free(void *address, size_t bytes) {
-#ifdef POISON_ASAN
+#ifdef BUILD_POISONS
 	__asan_poison_memory_region(address, bytes);
 #else
 	(void)address, (void)bytes;

@@ -219,9 +219,10 @@ static bool check_sizes(struct check *check) {
 	const struct class_table *table = &check->heap->classes;
 	const struct size_class *nobody = table->nobody;
 	uint32_t none = table->first[FAMILY_COUNT];
-	for (uint32_t size = 1, id = 0; size <= SHORT_BYTES_MAX; size++) {
+	for (uint32_t size = 0, id = 0; size <= SHORT_BYTES_MAX; size++) {
 		while (table->entry[id].stride < size) id++;
-		uint32_t found = class_may_split(table, (uint16_t)id, size) ? none : id;
+		bool is_none = size == 0 || class_may_split(table, (uint16_t)id, size);
+		uint32_t found = is_none ? none : id;
 		if (!check_that(check, "C1", "size does not find its class", size,
 						table->exact[size] == place_of_entry(id) &&
 							table->shortest[size] == place_of_entry(found)))

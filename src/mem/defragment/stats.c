@@ -87,7 +87,7 @@ snug_error snug_stats_get(snug_heap *heap, snug_stats *out) {
 		.peak_bytes = arena->peak_bytes,
 		.pinned_objects = heap->pins.count,
 		.pinned_bytes = heap->pins.payload_bytes,
-		.frees = heap->totals.frees,
+		.frees = heap->frees,
 		.failed_allocations = heap->totals.failed_allocations,
 		.compacting_allocations = heap->totals.compacting_allocations,
 		.moves = heap->totals.moves,

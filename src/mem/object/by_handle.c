@@ -153,7 +153,7 @@ static __attribute__((noinline)) snug_error free_any(snug_heap *heap, snug_handl
 	if (is_pinned(heap, &target)) return SNUG_ERROR_PINNED;
 	object_free(heap, target.location, target.size);
 	handle_unbind(&heap->handles, handle);
-	heap->totals.frees++;
+	heap->frees++;
 	return SNUG_OK;
 }
 
@@ -226,7 +226,7 @@ snug_error snug_free_part(snug_heap *heap, snug_handle handle, size_t bytes, boo
 	*done = object_free_some(heap, &target.location, target.size, bytes);
 	if (*done) {
 		handle_unbind(&heap->handles, handle);
-		heap->totals.frees++;
+		heap->frees++;
 	} else {
 		handle_relocate(&heap->handles, target.index, target.location);
 	}

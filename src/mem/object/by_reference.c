@@ -11,7 +11,8 @@
  * is live, which is why there every free goes the general way.
  *
  * THE SHORT WAY of snug_ref_alloc and snug_ref_free is as in by_handle.c, without entry and
- * trailer: 20 and 31 instructions (mem/slab/magazine.h), 33 and 37 with the call.
+ * trailer: 20 and 31 instructions (mem/slab/magazine.h), 33 and 37 with the call. Programs have it
+ * inline, and call what is here for the rest (docs/design/0016).
  *
  * BATCHES. One call for up to 256 objects. Freeing asks for all their descriptors at once, so that
  * the misses overlap: with 256 MiB live a pair takes 61 ns in batches of 64, and 110 ns alone
@@ -71,13 +72,13 @@ static bool is_pinned(const snug_heap *heap, snug_ref ref) {
 
 static __attribute__((noinline)) snug_error alloc_any(snug_heap *heap, size_t size, snug_ref *out) {
 	bool entered = gate_enter(heap, BY_REFERENCE) == SNUG_OK;
-	if (entered && slot_refill(heap, size)) return snug_ref_alloc(heap, size, out);
+	if (entered && slot_refill(heap, size)) return snug_ref_alloc_called(heap, size, out);
 	return snug_ref_alloc_with(heap, size, NULL, out);
 }
 
 /* The common case first; whatever it does not cover, wrong arguments included, is found out by the
  * general one. */
-snug_error snug_ref_alloc(snug_heap *heap, size_t size, snug_ref *out) {
+snug_error snug_ref_alloc_called(snug_heap *heap, size_t size, snug_ref *out) {
 	if (UNLIKELY(heap == NULL || out == NULL)) return SNUG_ERROR_NULL;
 	struct size_class *class;
 	bool is_short = size - 1 < heap->gate.references && gate_thread(heap) == SNUG_OK;
@@ -104,7 +105,7 @@ static __attribute__((noinline)) snug_error free_any(snug_heap *heap, snug_ref r
 	snug_error error = enter(heap, ref, size);
 	if (UNLIKELY(error)) return error;
 	if (is_pinned(heap, ref)) return SNUG_ERROR_PINNED;
-	heap->totals.frees++;
+	heap->frees++;
 	object_free(heap, ref, size);
 	return SNUG_OK;
 }
@@ -122,7 +123,7 @@ static inline bool free_small(snug_heap *heap, snug_ref ref, size_t size) {
 }
 
 /* Debug builds check every reference. */
-snug_error snug_ref_free(snug_heap *heap, snug_ref ref, size_t size) {
+snug_error snug_ref_free_called(snug_heap *heap, snug_ref ref, size_t size) {
 #ifndef SNUG_DEBUG
 	if (UNLIKELY(heap == NULL)) return SNUG_ERROR_NULL;
 	bool is_short = size - 1 < heap->gate.references;
@@ -130,6 +131,43 @@ snug_error snug_ref_free(snug_heap *heap, snug_ref ref, size_t size) {
 #endif
 	return free_any(heap, ref, size);
 }
+
+/* What a program calls that was compiled without snug/heap_short.h's own. */
+snug_error snug_ref_alloc(snug_heap *heap, size_t size, snug_ref *out)
+	__attribute__((alias("snug_ref_alloc_called")));
+snug_error snug_ref_free(snug_heap *heap, snug_ref ref, size_t size)
+	__attribute__((alias("snug_ref_free_called")));
+
+/* ------------------------------------------------------------------ inline in programs ---- */
+
+#define LIES_AT(type, member, short_type, short_member)                                        \
+	_Static_assert(offsetof(type, member) == offsetof(short_type, short_member) &&             \
+					   sizeof(((type *)0)->member) == sizeof(((short_type *)0)->short_member), \
+				   "snug/heap_short.h: another layout; inline_bytes must move")
+
+LIES_AT(snug_heap, bias, snug_short_heap, bias);
+LIES_AT(snug_heap, gate.inlined, snug_short_heap, inline_bytes);
+LIES_AT(snug_heap, frees, snug_short_heap, frees);
+LIES_AT(snug_heap, arena.pages, snug_short_heap, pages);
+LIES_AT(snug_heap, arena.described, snug_short_heap, described);
+LIES_AT(snug_heap, arena.page_shift, snug_short_heap, page_shift);
+LIES_AT(snug_heap, classes.state, snug_short_heap, classes);
+LIES_AT(snug_heap, classes.shortest, snug_short_heap, shortest);
+LIES_AT(snug_heap, classes.exact, snug_short_heap, exact);
+LIES_AT(struct class_entry, serving, snug_short_entry, serving);
+LIES_AT(struct class_entry, live, snug_short_entry, live);
+LIES_AT(struct page, class_id, snug_short_page, class_id);
+LIES_AT(struct page, list, snug_short_page, list);
+LIES_AT(struct size_class, magazine_count, snug_short_class, magazine_count);
+LIES_AT(struct size_class, magazine_capacity, snug_short_class, magazine_capacity);
+LIES_AT(struct size_class, short_bytes, snug_short_class, short_bytes);
+LIES_AT(struct size_class, payload_bytes, snug_short_class, payload_bytes);
+_Static_assert(offsetof(struct size_class, magazine) == sizeof(snug_short_class) &&
+				   sizeof(struct page) == sizeof(snug_short_page) &&
+				   SHORT_BYTES_MAX == SNUG_SHORT_BYTES_MAX && LIST_FULL == SNUG_SHORT_LIST_MAX,
+			   "snug/heap_short.h: another layout; inline_bytes must move");
+
+/* ------------------------------------------------------------------ batches --------------- */
 
 /* All or none, without moving anything: the first objects of a batch have no owner yet who could be
  * told. */
@@ -224,7 +262,7 @@ snug_error snug_ref_free_batch(snug_heap *heap, const snug_ref *refs, const size
 		bool is_short = sizes[index] <= SHORT_BYTES_MAX;
 		if (LIKELY(is_short && free_small(heap, refs[index], sizes[index]))) continue;
 		object_free(heap, refs[index], sizes[index]);
-		heap->totals.frees++;
+		heap->frees++;
 	}
 	return SNUG_OK;
 }
@@ -240,7 +278,7 @@ snug_error snug_ref_free_part(snug_heap *heap, snug_ref *ref, size_t *size, size
 	if (is_pinned(heap, *ref)) return SNUG_ERROR_PINNED;
 	*done = object_free_some(heap, ref, *size, bytes);
 	*size = *done ? 0 : chain_size(heap, *ref & OFFSET_MASK);
-	heap->totals.frees += *done;
+	heap->frees += *done;
 	return SNUG_OK;
 }
 

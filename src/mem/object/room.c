@@ -66,7 +66,7 @@ static bool take_hole(snug_heap *heap, struct size_class *class, uint64_t *offse
 
 /* Whatever could make a page gainable counts as a change. */
 static uint64_t changes_so_far(const snug_heap *heap) {
-	return heap->changes + heap->totals.frees;
+	return heap->changes + heap->frees;
 }
 
 static bool nothing_to_gain(const snug_heap *heap) {

@@ -96,7 +96,7 @@ static void fill_sizes(struct class_table *table) {
 	uint32_t id = 0;
 	for (uint32_t size = 0; size <= SHORT_BYTES_MAX; size++) {
 		id = search_up(table, id, size);
-		bool may_split = class_may_split(table, (uint16_t)id, size);
+		bool may_split = size == 0 || class_may_split(table, (uint16_t)id, size);
 		table->exact[size] = place_of_entry(id);
 		table->shortest[size] = place_of_entry(may_split ? table->first[FAMILY_COUNT] : id);
 	}

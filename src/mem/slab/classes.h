@@ -61,7 +61,7 @@ static inline uint16_t class_find(const struct class_table *table, enum family f
 								  size_t bytes) {
 	if (UNLIKELY(family == FAMILY_ALIGNED)) return class_find_aligned(table, bytes);
 	if (LIKELY(bytes <= SHORT_BYTES_MAX))
-		return (uint16_t)(table->first[family] + table->exact[bytes] / ENTRY_WORDS);
+		return (uint16_t)(table->first[family] + (table->exact[bytes] - HEAP_WORDS) / ENTRY_WORDS);
 	if (UNLIKELY(bytes > table->page_bytes)) return CLASS_NONE;
 	uint16_t id = (uint16_t)(table->first[family + 1] - table->page_bytes / (uint32_t)bytes);
 	SNUG_ASSERT(table->entry[id].stride >= bytes && table->entry[id - 1].stride < bytes);

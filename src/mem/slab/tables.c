@@ -63,7 +63,7 @@ bool tables_trim_slice(snug_heap *heap, enum trim how) {
 
 /* Whatever can make a table smaller counts as a change. */
 static uint64_t changes_so_far(const snug_heap *heap) {
-	return heap->changes + heap->totals.frees + heap->totals.released_slabs;
+	return heap->changes + heap->frees + heap->totals.released_slabs;
 }
 
 size_t tables_trim(snug_heap *heap, enum trim how) {
