@@ -10,6 +10,7 @@
  *     (none)     senders come and go; the receiver ends when the last has detached, and destroys the channel
  *     ANSWERS    the receiver knows how many messages will come; it closes and destroys right after the last
  *     CLOSE      a third thread closes at any moment; with BY_RECEIVER it is the receiver who does
+ * With EDGES the wait takes the signals, as they come, and not who was woken (channel_tell_edges).
  * With UNCLAIM the last sender claims room for its last message and gives the claim back.
  * In each: no deadlock (a lost wake-up is one), nobody touches what is destroyed, and what was accepted is received, in order.
  * The last sender is impatient: it may give up waiting for room at any time (not in ANSWERS). */
@@ -298,8 +299,28 @@ inline announce() {
 
 /* A signal may come after its announcement was taken back: then it stays owed. */
 inline rouse() {
+#ifdef EDGES
+	state = AWAKE
+#else
 	atomic { owed = owed + (state == ASLEEP -> 0 : 1); state = AWAKE };
 	atomic { assert(event <= owed); owed = owed - event; event = 0 }
+#endif
+}
+
+/* An edge is taken by the wait that it ends, or by the next. */
+inline wait_for_signal() {
+#ifdef EDGES_BEFORE_ARE_LOST
+	event = 0;
+#endif
+	if
+	:: event > 0
+#ifdef BY_RECEIVER
+	:: !ended -> close() /* its own time is over */
+#endif
+	fi;
+#ifdef EDGES
+	event = 0
+#endif
 }
 
 inline doze() {
@@ -359,12 +380,7 @@ proctype receiver() {
 			:: else -> doze();
 				if
 				:: dozing ->
-					if
-					:: event > 0
-#ifdef BY_RECEIVER
-					:: !ended -> close() /* its own time is over */
-#endif
-					fi;
+					wait_for_signal();
 					rouse()
 				:: else
 				fi

@@ -1,12 +1,5 @@
-/* reads.pml: versions as in src/cache/index/versions.h, the changes of src/cache/index/index.c and shard_store.c, and the reader of
+/* reads.pml: versions (versions.pml), the changes of src/cache/index/index.c and shard_store.c, and the reader of
  * src/cache/shard/shard_read.c, who takes no lock.
- *
- * The owner's stores lie in a store buffer until the process `memory` writes them. Two machines, by macro:
- *     TSO        one queue: in the order in which they were stored; loads are done in their order (x86-64)
- *     WEAK       one place for each address: in any order; loads are done in any order, but that an item is read behind the entry that
- *                names it, as addresses depend on each other (arm64, and weaker)
- * A release fence, and a release store, wait on WEAK until all before is written; on TSO they are nothing. An acquire load, and an
- * acquire fence, keep loads in order on WEAK.
  *
  * Two stories:
  *     (none)     one key. The owner stores it anew, in place, removes it, moves it; what is let go of is filled with another key's item
@@ -37,80 +30,10 @@
 #endif
 #define OTHERS 100           /* words of another key's items are above */
 
-byte memory_of[ADDRESSES];   /* what the reader sees */
 byte begun;
 bool there[STATES];          /* by number: whether there is something in that state */
 
-/* ------------------------------------------------------------------ the machine */
-
-#ifdef TSO
-chan buffer = [8] of { byte, byte };
-#define STORE(at, value) buffer ! at, value
-#define RELEASE skip
-#else
-byte pending[ADDRESSES];     /* value + 1; 0: nothing */
-bool buffered;
-#define STORE(at, value) atomic { pending[at] == 0 -> pending[at] = (value) + 1 }
-#define IS_WRITTEN (pending[0] + pending[1] + pending[2] + pending[3] + pending[4] + pending[5] + pending[6] + pending[ADDRESSES - 1] == 0)
-#define RELEASE IS_WRITTEN
-#endif
-
-active proctype memory() {
-#ifdef TSO
-	byte at, value;
-end:
-	do
-	:: atomic { buffer ? at, value -> memory_of[at] = value; at = 0; value = 0 }
-	od
-#else
-	byte at;
-end:
-	do
-	:: atomic { pending[0] > 0 -> memory_of[0] = pending[0] - 1; pending[0] = 0 }
-	:: atomic { pending[1] > 0 -> memory_of[1] = pending[1] - 1; pending[1] = 0 }
-	:: atomic { pending[2] > 0 -> memory_of[2] = pending[2] - 1; pending[2] = 0 }
-	:: atomic { pending[3] > 0 -> memory_of[3] = pending[3] - 1; pending[3] = 0 }
-	:: atomic { pending[4] > 0 -> memory_of[4] = pending[4] - 1; pending[4] = 0 }
-	:: atomic { pending[5] > 0 -> memory_of[5] = pending[5] - 1; pending[5] = 0 }
-	:: atomic { pending[6] > 0 -> memory_of[6] = pending[6] - 1; pending[6] = 0 }
-#if defined(GEOMETRY)
-	:: atomic { pending[7] > 0 -> memory_of[7] = pending[7] - 1; pending[7] = 0 }
-#endif
-	od
-#endif
-}
-
-/* ------------------------------------------------------------------ the owner's versions */
-
-#ifdef NO_OWNER_FENCE
-#define BEHIND_ODD skip
-#else
-#define BEHIND_ODD RELEASE
-#endif
-#ifdef NO_RELEASE_OF_EVEN
-#define BEFORE_EVEN skip
-#else
-#define BEFORE_EVEN RELEASE
-#endif
-
-inline begin_change(which, counter) { counter++; STORE(which, counter); BEHIND_ODD }
-inline end_change(which, counter) { counter++; BEFORE_EVEN; STORE(which, counter) }
-
-/* Told to others by a release store, as a reply to a client is. */
-inline tell_done(number) { RELEASE; STORE(DONE, number) }
-
-/* ------------------------------------------------------------------ the reader's loads */
-
-#if defined(TSO) || !defined(NO_READER_FENCE)
-#define SECOND_MAY_BE_EARLY false
-#else
-#define SECOND_MAY_BE_EARLY true
-#endif
-#if defined(TSO) || !defined(NO_ACQUIRE)
-#define FIRST_MAY_BE_LATE false
-#else
-#define FIRST_MAY_BE_LATE true
-#endif
+#include "versions.pml"
 
 inline judge_absent() {
 	byte_at = lowest;
