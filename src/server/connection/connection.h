@@ -57,6 +57,7 @@
 #include "server/server.h"
 #include "server/tls/tls_io.h"
 #include "server/watch/watch_lines.h"
+#include "work/channel/holding.h"
 
 #define OUTPUT_BYTES_MAX 65536u /* then nothing more is parsed until some has gone */
 #define RECORDS_MAX 256u        /* of one connection; the same */
@@ -250,7 +251,7 @@ struct turn {
 	/* for each worker: what is to be sent to it, through next_away; and the last one */
 	struct record **outbox;
 	struct record **outbox_last;
-	uint64_t held_since_ns; /* some of it waits for owners that sleep; 0: nothing does */
+	struct hold hold; /* of what is for owners that sleep */
 	uint32_t away;          /* requests out */
 	/* of them, by the key's hash and the connection's number: connection_away_slot */
 	uint16_t away_keys[AWAY_KEYS];

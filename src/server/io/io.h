@@ -136,12 +136,13 @@ SNUG_NODISCARD bool io_send(struct io *io, struct io_stream *stream, const struc
 void io_close(struct io *io, struct io_stream *stream);
 
 /* Handles what has happened, without waiting, a bounded amount of it. Tells whether anything had; a
- * watched descriptor that can be read does not count. Hands to the kernel what was queued. */
+ * watched descriptor does not count. Hands to the kernel what was queued. */
 bool io_poll(struct io *io);
 
-/* Also wakes io_wait when it can be read; nobody reads it here. Two at most. */
+/* Also wakes io_wait each time that something is written to it, an eventfd: once, and in the next
+ * wait if that is under way no more. Nobody has to read it. Two at most. */
 SNUG_NODISCARD bool io_watch(struct io *io, int fd);
-/* Until something happens, a watched descriptor can be read, or timeout_ns have passed (UINT64_MAX:
+/* Until something happens, a watched descriptor was written to, or timeout_ns have passed (UINT64_MAX:
  * no limit); a signal to the thread ends it too, as do rests of a ring that the thread had before.
  * Handles nothing. */
 void io_wait(struct io *io, uint64_t timeout_ns);

@@ -329,8 +329,7 @@ static bool is_listener(const struct epoll_io *self, const void *pointer) {
 		   (const char *)pointer < (const char *)(self->listener + LISTENERS_MAX);
 }
 
-/* Tells whether it was anything: a watched descriptor is not, for a late signal can be taken only
- * by who sleeps on it. */
+/* Tells whether it was anything: a watched descriptor is not, for its signal may be late. */
 static bool handle(struct epoll_io *self, const struct epoll_event *event) {
 	struct io_stream *stream = event->data.ptr;
 	if (stream == NULL) return false;
@@ -383,7 +382,7 @@ static bool epoll_poll(struct io *io) {
 }
 
 static bool epoll_watch(struct io *io, int fd) {
-	return add(epoll_of(io), fd, EPOLLIN, NULL);
+	return add(epoll_of(io), fd, EPOLLIN | EPOLLET, NULL);
 }
 
 static void epoll_rest(struct io *io, uint64_t timeout_ns) {

@@ -102,13 +102,12 @@ static void arm_accept(struct uring_io *self, struct listening *listener) {
 	listener->is_armed = true;
 }
 
-/* Once, for each wait: then the kernel looks, when the wait begins, whether it can be read already.
- * Multishot would say only that it has become so, and not say it again. It stays armed until it
- * fires, so idle waits do not arm it again. */
+/* Once for all waits (multishot): each write to it is a completion, and what was written before it
+ * is armed is one. What the kernel ends is armed anew by the next wait. */
 static void arm_watch(struct uring_io *self, struct watched *watched) {
 	if (watched->is_armed) return;
 	struct io_uring_sqe *sqe = next_sqe(self);
-	io_uring_prep_poll_add(sqe, watched->fd, POLLIN);
+	io_uring_prep_poll_multishot(sqe, watched->fd, POLLIN);
 	io_uring_sqe_set_data64(sqe, data_of(watched, WHAT_WATCH));
 	watched->is_armed = true;
 }
@@ -389,7 +388,7 @@ static bool handle(struct uring_io *self, const struct io_uring_cqe *cqe) {
 		accepted(self, pointer, cqe);
 		return true;
 	case WHAT_WATCH:
-		((struct watched *)pointer)->is_armed = false;
+		((struct watched *)pointer)->is_armed = (cqe->flags & IORING_CQE_F_MORE) != 0;
 		return false;
 	case WHAT_IGNORED:
 		return false;

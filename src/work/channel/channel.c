@@ -117,6 +117,7 @@ struct channel {
 	_Atomic uint32_t high_water;
 	struct yielding yielding; /* the receiver only */
 	uint64_t owed_signals;    /* the receiver only: of the event, not taken yet */
+	bool tells_edges;         /* the receiver only: its signals are never taken */
 	/* atomic: the receiver, waking senders and close write; every sender reads */
 	_Alignas(LINE_BYTES) _Atomic uint32_t state; /* enum receiver_state */
 	_Atomic uint64_t wakes;
@@ -469,6 +470,7 @@ snug_error channel_receive_wait(struct channel *channel, struct message *message
 		if (over) {
 			os_thread_yield();
 		} else if (channel_doze(channel)) {
+			SNUG_ASSERT(!channel->tells_edges);
 			os_event_wait(channel->event, remaining_ns);
 			channel_rouse(channel);
 		}
@@ -495,9 +497,12 @@ bool channel_doze(struct channel *channel) {
 
 /* Whoever takes an announcement back signals once, and nobody else does: so there is nothing to be
  * taken where nobody has, and no system call. He may signal only after this. Then his signal stays
- * owed, the next wait may end early, and it is taken here again, whatever the state was. */
+ * owed, the next wait may end early, and it is taken here again, whatever the state was. Where
+ * edges are told the wait itself takes it, and the count in the event only grows: to read it would
+ * mean to wait for the lock that the signaller holds while he wakes us. */
 bool channel_rouse(struct channel *channel) {
 	bool woken = atomic_exchange(&channel->state, AWAKE) != ASLEEP;
+	if (channel->tells_edges) return woken;
 	channel->owed_signals += woken;
 	if (channel->owed_signals > 0) {
 		uint64_t taken = os_event_take(channel->event);
@@ -509,6 +514,10 @@ bool channel_rouse(struct channel *channel) {
 
 int channel_fd(const struct channel *channel) {
 	return channel->event;
+}
+
+void channel_tell_edges(struct channel *channel) {
+	channel->tells_edges = true;
 }
 
 void channel_close(struct channel *channel) {

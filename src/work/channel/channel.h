@@ -21,7 +21,8 @@
  * processors).
  *
  * The room: message.h, what is said; yielding, whether who waits for an answer gives its processor
- * away before it sleeps; snapshot.h, words that one thread writes and any thread copies out of. */
+ * away before it sleeps; holding.h, how long messages for sleepers wait for more; snapshot.h,
+ * words that one thread writes and any thread copies out of. */
 #ifndef SNUG_WORK_CHANNEL_H
 #define SNUG_WORK_CHANNEL_H
 
@@ -88,6 +89,10 @@ snug_error channel_receive_wait(struct channel *channel, struct message *message
 bool channel_doze(struct channel *channel);
 bool channel_rouse(struct channel *channel);
 int channel_fd(const struct channel *channel);
+/* From now on whoever waits on channel_fd is told of each signal once, as it comes
+ * (edge-triggered), and never asks whether it can be read. So rouse takes nothing, and makes no
+ * call of the system. The receiver only. */
+void channel_tell_edges(struct channel *channel);
 
 /* Refuses further sends, wakes the senders that wait for room, and returns when no sender is inside
  * a call any more: what is in the ring then can still be received, and nothing more will come.

@@ -36,6 +36,7 @@ struct simulated_io {
 	int listener[LISTENERS_MAX];
 	uint32_t tag[LISTENERS_MAX];
 	int watched[WATCHED_MAX];
+	uint64_t seen[WATCHED_MAX]; /* of their signals: by the last poll */
 	bool is_held;             /* nobody is received from */
 	struct io_stream *open;   /* through next and previous */
 	struct io_stream *closed; /* to be told, through next */
@@ -290,6 +291,8 @@ static bool simulated_poll(struct io *io) {
 	for (struct io_stream *at = self->open; at != NULL; at = at->next) stream[count++] = at;
 	size_t first = count > 0 ? choose(world_choice(), count) : 0;
 	bool any = false;
+	for (uint32_t i = 0; i < self->watched_count; i++)
+		self->seen[i] = world_event_signals(self->watched[i]);
 	for (size_t i = 0; i < count; i++) any |= serve(self, stream[(first + i) % count]);
 	any |= accept_some(self);
 	any |= tell_closed(self);
@@ -299,6 +302,7 @@ static bool simulated_poll(struct io *io) {
 static bool simulated_watch(struct io *io, int fd) {
 	struct simulated_io *self = self_of(io);
 	if (self->watched_count == WATCHED_MAX) return false;
+	self->seen[self->watched_count] = 0;
 	self->watched[self->watched_count++] = fd;
 	return true;
 }
@@ -315,7 +319,7 @@ static bool is_woken(void *context) {
 	const struct simulated_io *self = context;
 	if (next_close_ns(self) <= world_now_ns()) return true;
 	for (uint32_t i = 0; i < self->watched_count; i++)
-		if (world_event_is_set(self->watched[i])) return true;
+		if (world_event_signals(self->watched[i]) != self->seen[i]) return true;
 	for (uint32_t i = 0; i < self->listener_count; i++)
 		if (socket_waits(self->listener[i])) return true;
 	for (const struct io_stream *at = self->open; at != NULL; at = at->next)

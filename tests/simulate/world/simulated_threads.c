@@ -479,12 +479,12 @@ uint64_t os_event_take(int event) {
 	return taken;
 }
 
-bool world_event_is_set(int event) {
-	return *signals_of(event) > 0;
+uint64_t world_event_signals(int event) {
+	return *signals_of(event);
 }
 
 static bool is_signalled(void *context) {
-	return world_event_is_set(*(const int *)context);
+	return world_event_signals(*(const int *)context) > 0;
 }
 
 bool os_event_wait(int event, uint64_t timeout_ns) {

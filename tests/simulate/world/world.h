@@ -65,8 +65,8 @@ void world_calm(void);
 
 /* Blocks the calling thread until is_ready, asked at each step, or the time; true: is_ready. */
 bool world_wait(bool (*is_ready)(void *context), void *context, uint64_t timeout_ns);
-/* Is an event (os/threads.h) signalled? */
-bool world_event_is_set(int event);
+/* Signals of an event (os/threads.h) that nobody has taken. */
+uint64_t world_event_signals(int event);
 
 /* The calling thread's code is the server's, or the test's own: memory is counted and refused for
  * the server alone. Tells what was before. */
