@@ -160,10 +160,9 @@ function drawLines(id, lines, text) {
 		pen.lineWidth = 2;
 		pen.setLineDash(line.dash ?? []);
 		for (const run of runsOf(line.of)) {
-			if (run.length === 1) pen.moveTo(xOf(run[0].at) - 2, yOf(run[0].value)); // a dot
-			run.forEach(({ at, value }, index) => {
-				if (index === 0 && run.length > 1) pen.moveTo(xOf(at), yOf(value)); else pen.lineTo(xOf(at), yOf(value));
-			});
+			const begin = xOf(run[0].at), isDot = xOf(run.at(-1).at) - begin < 2;
+			pen.moveTo(isDot ? begin - 2 : begin, yOf(run[0].value));
+			for (const { at, value } of run) pen.lineTo(xOf(at), yOf(value));
 		}
 		pen.stroke();
 	}
