@@ -4,6 +4,7 @@
 #include "base/log_line.h"
 #include "server/process/log_stderr.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
@@ -17,14 +18,24 @@ static struct {
 	bool as_json;        /* constant once the handler is there */
 } lost = {.is_told = ATOMIC_FLAG_INIT};
 
-/* Runs in the midst of what has touched the file, and so outside of the C library: it may write a line.
- * The touch is tried again afterwards, and ends the process as it would have without us. */
+/* Who does not read the log in this time is not told: the process ends all the same. */
+#define LOG_PATIENCE_MS 1000
+
+/* A pipe that can be written to has room for a line. */
+static bool log_is_read(void) {
+	struct pollfd log = {.fd = STDERR_FILENO, .events = POLLOUT};
+	return poll(&log, 1, LOG_PATIENCE_MS) > 0;
+}
+
+/* Runs in the midst of what has touched the file, where no lock of the C library is held: it may
+ * write a line. The touch is tried again afterwards, and ends the process as it would have without
+ * us. */
 static void tell_lost(int number, siginfo_t *info, void *context) {
 	bool is_touch = info->si_code == BUS_ADRERR;
 	(void)context;
 	while (is_touch && atomic_flag_test_and_set(&lost.is_told))
 		(void)pause(); /* until the first ends all */
-	if (is_touch)
+	if (is_touch && log_is_read())
 		log_stderr_say(lost.as_json, SNUG_LOG_ERROR,
 					   "memory file: a part of it is gone while it is in use: another program has "
 					   "shortened it; snugd ends by SIGBUS, and the next one begins anew");
