@@ -142,8 +142,8 @@ typedef struct snug_report {
 	 * processor */
 	uint64_t late_steps;
 	/* pieces that lay in lent holes (snug_stats.lent_slots) and went into slots of their own, or into
-	 * another slab's holes so that theirs is whole again; their bytes; and the slab pages taken for them: so the slab pages before - after are reclaimed_bytes
-	 * less these */
+	 * another slab's holes so that theirs is whole again; their bytes; and the slab pages taken for
+	 * them: so the slab pages before - after are reclaimed_bytes less these */
 	uint64_t rehomed_objects;
 	uint64_t rehomed_bytes;
 	uint64_t rehome_slab_bytes;
