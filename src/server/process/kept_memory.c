@@ -4,7 +4,6 @@
 #include "base/log_line.h"
 #include "server/process/log_stderr.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
@@ -13,39 +12,35 @@
 
 /* ------------------------------------------------------------------ memory that is gone ------- */
 
+#define LAST_LINE_NS UINT64_C(1000000000)
+
 static struct {
 	atomic_flag is_told; /* atomic: any thread may be the first */
-	bool as_json;        /* constant once the handler is there */
+	snug_log news;       /* constant once the handler is there */
 } lost = {.is_told = ATOMIC_FLAG_INIT};
 
-/* Who does not read the log in this time is not told: the process ends all the same. */
-#define LOG_PATIENCE_MS 1000
-
-/* A pipe that can be written to has room for a line. */
-static bool log_is_read(void) {
-	struct pollfd log = {.fd = STDERR_FILENO, .events = POLLOUT};
-	return poll(&log, 1, LOG_PATIENCE_MS) > 0;
-}
-
-/* Runs in the midst of what has touched the file, where no lock of the C library is held: it may
- * write a line. The touch is tried again afterwards, and ends the process as it would have without
- * us. */
+/* Runs in the midst of what has touched the memory. So it formats, allocates and locks nothing: the
+ * log's own thread writes the line, and is waited for LAST_LINE_NS at most. What is raised ends the
+ * process when the handler returns: to touch the memory again would not, where it has come back. */
 static void tell_lost(int number, siginfo_t *info, void *context) {
 	bool is_touch = info->si_code == BUS_ADRERR;
 	(void)context;
 	while (is_touch && atomic_flag_test_and_set(&lost.is_told))
 		(void)pause(); /* until the first ends all */
-	if (is_touch && log_is_read())
-		log_stderr_say(lost.as_json, SNUG_LOG_ERROR,
-					   "memory file: a part of it is gone while it is in use: another program has "
-					   "shortened it; snugd ends by SIGBUS, and the next one begins anew");
+	if (is_touch) {
+		lost.news.write(lost.news.context, SNUG_LOG_ERROR,
+						"memory file: a part of it is gone while it is in use: another program has "
+						"shortened it, or the system cannot read it; snugd ends by SIGBUS, and the "
+						"next one begins anew");
+		(void)log_stderr_flush(LAST_LINE_NS);
+	}
 	(void)signal(number, SIG_DFL);
-	if (!is_touch) (void)raise(number);
+	(void)raise(number);
 }
 
 static void watch_for_loss(bool as_json) {
 	struct sigaction action = {.sa_sigaction = tell_lost, .sa_flags = SA_SIGINFO};
-	lost.as_json = as_json;
+	lost.news = log_stderr_news(as_json);
 	(void)sigemptyset(&action.sa_mask);
 	(void)sigaction(SIGBUS, &action, NULL); /* refused for no signal that there is */
 }
