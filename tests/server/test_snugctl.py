@@ -316,9 +316,10 @@ def test_estimate_is_what_defrag_gains():
 def test_lines_without_a_name_are_told_as_json():
     with Server() as server:
         assert server.json("stats", "detail", "on") == {}, "OK is what the status says"
-        for line in ("set a:1 0 0 1\r\nx", "get a:1", "get b:1"):
+        for line in ("set a:1 0 0 1\r\nx", "get a:1", "get error:1", "get :1"):
             server.ask(line)
-        assert server.json("stats", "detail", "dump") == {"a": {"get": 1, "hit": 1, "set": 1, "del": 0}, "b": {"get": 1, "hit": 0, "set": 0, "del": 0}}
+        missed = {"get": 1, "hit": 0, "set": 0, "del": 0}
+        assert server.json("stats", "detail", "dump") == {"prefixes": {"a": {"get": 1, "hit": 1, "set": 1, "del": 0}, "error": missed, "": missed}}
         assert server.json("stats", "cachedump", "1", "0") == {"lines": ["ITEM a:1 [1 b; 0 s]"]}
 
 

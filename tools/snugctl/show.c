@@ -151,14 +151,15 @@ static void json_name(bool *has_begun, const char *name) {
 	putchar(':');
 }
 
-/* "PREFIX name get 3 hit 1 ..": "name":{"get":3,"hit":1,..}. Its words are ended where they lie. */
+/* "PREFIX name get 3 hit 1 ..": "name":{"get":3,"hit":1,..}. Its words are ended where they lie. The
+ * name is empty where keys begin with the delimiter. */
 static void json_prefix(bool *has_begun, char *words) {
-	char *rest;
-	const char *name = strtok_r(words, " ", &rest);
+	char *rest = words;
+	const char *name = strsep(&rest, " ");
 	bool has_figure = false;
-	json_name(has_begun, name == NULL ? "" : name);
+	json_name(has_begun, name);
 	putchar('{');
-	while ((name = strtok_r(NULL, " ", &rest)) != NULL) {
+	while (rest != NULL && (name = strtok_r(NULL, " ", &rest)) != NULL) {
 		const char *value = strtok_r(NULL, " ", &rest);
 		json_name(&has_figure, name);
 		show_json_value(value == NULL ? "" : value);
@@ -169,6 +170,20 @@ static void json_prefix(bool *has_begun, char *words) {
 /* Others are told as they are, but for the one that says that all was done. */
 static bool is_figures(const char *line) {
 	return strncmp(line, "PREFIX ", 7) == 0;
+}
+
+/* Under a name of their own: strangers choose theirs, such as "error". */
+static void json_prefixes(bool *has_begun, const struct reply *reply) {
+	bool has_prefix = false;
+	for (size_t i = 0; i < reply->line_count; i++) {
+		if (!is_figures(reply->lines[i])) continue;
+		if (!has_prefix) {
+			json_name(has_begun, "prefixes");
+			putchar('{');
+		}
+		json_prefix(&has_prefix, reply->lines[i] + 7);
+	}
+	if (has_prefix) putchar('}');
 }
 
 static void json_lines(bool *has_begun, const struct reply *reply) {
@@ -194,8 +209,7 @@ void show_json(const struct reply *reply) {
 		json_name(&has_begun, reply->fields[i].name);
 		show_json_value(reply->fields[i].value);
 	}
-	for (size_t i = 0; i < reply->line_count; i++)
-		if (is_figures(reply->lines[i])) json_prefix(&has_begun, reply->lines[i] + 7);
+	json_prefixes(&has_begun, reply);
 	json_lines(&has_begun, reply);
 	if (reply->error != NULL) {
 		json_name(&has_begun, "error");

@@ -7,7 +7,7 @@
 /* Names and values in two columns, with units that people read; "3:name" goes under a heading that
  * says what 3 is of the answers to `command`: "worker 3", "schedule 3". */
 void show_table(const char *command, const struct reply *reply);
-/* One object: numbers as numbers, all else as strings; what is counted by prefix an object each; other lines as
+/* One object: numbers as numbers, all else as strings; what is counted by prefix under "prefixes"; other lines as
  * they are. Once: an answer's lines are cut in words. */
 void show_json(const struct reply *reply);
 /* What it is made of. */
