@@ -88,11 +88,11 @@ typedef struct __attribute__((may_alias)) snug_short_heap {
 
 SNUG_SHORT_WAY snug_error snug_ref_alloc(snug_heap *heap, size_t size, snug_ref *out) {
 	snug_short_heap *at = (snug_short_heap *)(void *)heap;
-	if (SNUG_SHORT_LIKELY(heap != NULL && out != NULL && size <= at->inline_bytes)) {
+	if (SNUG_SHORT_LIKELY(heap != NULL && out != NULL && size - 1 < at->inline_bytes)) {
 		snug_short_entry *entry = SNUG_SHORT_ENTRY(heap, shortest, size);
 		snug_short_class *serving = entry->serving;
 		int64_t left = (int64_t)serving->magazine_count - 1;
-		if (SNUG_SHORT_LIKELY(left >= 0)) { /* not so for 0 bytes, either */
+		if (SNUG_SHORT_LIKELY(left >= 0)) {
 			serving->magazine_count = (uint32_t)left;
 			serving->payload_bytes += size;
 			entry->live++;

@@ -209,6 +209,24 @@ static void inline_and_called_are_alike(void **state) {
 	for (enum caller by = 0; by < CALLER_COUNT; by++) REQUIRE_OK(snug_heap_destroy(heaps[by]));
 }
 
+/* Where inline_bytes is 0 nothing behind it means what the header says: not for any size. */
+static void another_layout_is_not_read(void **state) {
+	(void)state;
+	snug_heap *heap = open_for(OF_ANOTHER_LAYOUT);
+	struct class_table *table = &heap->classes;
+	snug_ref ref, other;
+	REQUIRE_OK(snug_ref_alloc(heap, 100, &ref));
+	uint16_t of_nobody = table->shortest[0], of_some = table->shortest[100];
+	REQUIRE(entry_at(heap, of_some)->serving->magazine_count > 0, "no slot could be popped");
+	table->shortest[0] = of_some;
+	snug_error error = snug_ref_alloc(heap, 0, &other);
+	table->shortest[0] = of_nobody;
+	REQUIRE(error == SNUG_ERROR_SIZE_ZERO, "0 bytes: %s", snug_error_text(error));
+	REQUIRE_OK(snug_ref_free(heap, ref, 100));
+	REQUIRE_OK(snug_check(heap, NULL));
+	REQUIRE_OK(snug_heap_destroy(heap));
+}
+
 #define BOTH(test)                                                       \
 	{#test " by handle", test, open_heap, close_heap, &(bool){false}}, { \
 #test " by reference", test, open_heap, close_heap, &(bool) {    \
@@ -223,6 +241,7 @@ int main(void) {
 		BOTH(payload_outlives_its_class),
 		BOTH(bits_beyond_a_reference),
 		cmocka_unit_test(inline_and_called_are_alike),
+		cmocka_unit_test(another_layout_is_not_read),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
