@@ -249,6 +249,27 @@ static void guests_go_beside(void **state) {
 			(unsigned long long)report.reclaimed_bytes, (unsigned long long)free_bytes);
 }
 
+/* Each ends after a step, and most guests can't go: the next one goes on behind them. */
+static void a_small_budget_goes_on(void **state) {
+	(void)state;
+	pinned_holes(100);
+	while (herd_add(&herd, 3000) == SNUG_OK) continue;
+	unpin_all();
+	snug_defragment_options options = snug_defragment_options_default();
+	snug_report report;
+	uint32_t runs = 0;
+	options.budget_ns = 1;
+	herd.may_move = true;
+	do {
+		REQUIRE_OK(snug_defragment(herd.heap, &options, &report));
+	} while (herd.heap->defragment.rehome_cursor > 0 && ++runs < 2000);
+	herd.may_move = false;
+	REQUIRE(runs < 2000, "%llu slots are lent, and not all were looked at",
+			(unsigned long long)lent_slots());
+	REQUIRE_OK(snug_check(herd.heap, NULL));
+	herd_verify(&herd);
+}
+
 /* Records of pins stay where they are, and the guests beside them go home or stay. */
 static void records_hold_their_hosts(void **state) {
 	(void)state;
@@ -316,6 +337,7 @@ int main(void) {
 		BOTH(a_hole_in_a_host_serves_its_class),
 		BOTH(hundreds_of_slots_are_a_stack),
 		BOTH(guests_go_beside),
+		BOTH(a_small_budget_goes_on),
 		BOTH(records_hold_their_hosts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -406,6 +406,21 @@ static void begin_gaining(snug_heap *heap) {
 	merge_search_begin(heap, &defragment->search, MERGE_CLOSE);
 }
 
+/* Where one that a budget ended left off among the hosts; else from the first. Otherwise a small
+ * budget would look at the same hosts each time, and never come to compaction. */
+static struct defragment begun(const snug_heap *heap, const snug_defragment_options *options) {
+	const struct defragment *last = &heap->defragment;
+	struct defragment next = {.options = *options, .rehome_cursor = heap->classes.active_count};
+	if (last->report.outcome != SNUG_OUTCOME_BUDGET || last->rehome_cursor == 0) return next;
+	next.rehome_cursor = last->rehome_cursor;
+	next.rehome_left = last->rehome_left;
+	next.rehome_list = last->rehome_list;
+	next.rehome_page = last->rehome_page;
+	next.rehome_behind = last->rehome_behind;
+	next.rehome_slot = last->rehome_slot;
+	return next;
+}
+
 snug_error snug_defragment_begin(snug_heap *heap, const snug_defragment_options *given) {
 	snug_error error = gate_enter_any(heap);
 	if (error) return error;
@@ -417,14 +432,11 @@ snug_error snug_defragment_begin(snug_heap *heap, const snug_defragment_options 
 	/* One that pacing left may lie outside of these pools. */
 	SNUG_ASSERT(heap->target == PAGE_NONE && heap->arena.draining == 0);
 	if (heap->victim != PAGE_NONE) victim_put_back(heap);
-	*defragment = (struct defragment){
-		.options = options,
-		.rehome_cursor = heap->classes.active_count,
-		.begin_ns = now_ns(heap),
-		.abandoned_at_begin = heap->totals.abandoned_slabs,
-		.refused_at_begin = heap->arena.returns_refused,
-		.returned_at_begin = heap->totals.returned_bytes,
-	};
+	*defragment = begun(heap, &options);
+	defragment->begin_ns = now_ns(heap);
+	defragment->abandoned_at_begin = heap->totals.abandoned_slabs;
+	defragment->refused_at_begin = heap->arena.returns_refused;
+	defragment->returned_at_begin = heap->totals.returned_bytes;
 	heap->arena.drain_round++;
 	defragment->report.compacted = options.mode == SNUG_COMPACT;
 	bool rehome = options.mode == SNUG_COMPACT && (options.pool_mask >> SNUG_POOL_LARGE & 1);

@@ -338,6 +338,6 @@ uint64_t rehome_next(snug_heap *heap) {
 	bool is_pinned = heap->arena.pages[number].pins > 0;
 	uint32_t bytes = is_pinned ? 0 : rehome_from(heap, class, number);
 	if (bytes > 0) defragment->rehome_left = 0;
-	if (is_pinned || defragment->rehome_slot == class->slots) leave_host(defragment);
+	if (is_pinned || defragment->rehome_slot >= class->slots) leave_host(defragment);
 	return bytes;
 }
