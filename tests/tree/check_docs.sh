@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The documents tell the truth where a machine can see it: their links lead to files, and the README's example compiles.
+# The documents tell the truth where a machine can see it: their links lead to files, the README's example compiles, and what the Makefile runs by its
+# name can be run.
 #
 #     check_docs.sh SOURCE_ROOT COMPILER...
 set -uo pipefail
@@ -30,7 +31,19 @@ example_compiles() {
 		"$@" -std=c17 -Wall -Wextra -Werror -I "$root/include" -x c -fsyntax-only -
 }
 
-begin_cases 2
+scripts_of_the_makefile_can_be_run() {
+	local script found=0 wrong=0
+	while read -r script; do
+		found=1
+		[[ -x $root/$script ]] && continue
+		echo "Makefile: $script is no program"
+		wrong=1
+	done < <(grep -oP '^\t@\K(?!build)[a-z][^ $]*/[^ $]*' "$root/Makefile" | sort -u)
+	return $((wrong || !found))
+}
+
+begin_cases 3
 run_case links_lead_to_files links_lead_to_files
 run_case the_example_of_the_readme_compiles example_compiles "$@"
+run_case scripts_of_the_makefile_can_be_run scripts_of_the_makefile_can_be_run
 end_cases
