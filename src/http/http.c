@@ -470,8 +470,8 @@ enum http_start http_create(struct server *server, const struct listeners *liste
 
 void http_stop(struct http *http) {
 	if (http == NULL) return;
+	asks_stop(&http->asks); /* first: a reload may wait for a request that waits for an answer */
 	if (http->asks.server->tls != NULL) tls_set_follower(http->asks.server->tls, NULL, NULL);
-	asks_stop(&http->asks);
 	history_stop(&http->history);
 	for (; http->door_count > 0; http->door_count--) {
 		struct door *door = &http->door[http->door_count - 1];
