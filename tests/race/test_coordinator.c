@@ -505,8 +505,11 @@ static void a_stop_that_times_out_goes_on(void **state) {
 	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_ticket ticket = desk_submit(coordinator, &request);
 	CREW_WAIT_UNTIL(desk_stats(coordinator).jobs == 1);
+	uint32_t depth = crew_stats(stock->workers, 0).inbox_depth;
 	assert_int_equal(snug_coordinator_stop(coordinator, 2 * MS), SNUG_ERROR_TIMED_OUT);
 	assert_int_equal(desk_refused(coordinator, &request), SNUG_ERROR_STOPPED);
+	/* the cancel is there before the worker goes on */
+	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).inbox_depth == depth + 1);
 	stock_let_go(stock);
 	assert_int_equal(snug_coordinator_stop(coordinator, HANG_NS), SNUG_OK);
 	/* still to be taken */

@@ -134,7 +134,8 @@ static void what_is_stored_meanwhile_is_not_forgotten(void **state) {
 	for (uint32_t slice = 0; slice < 20; slice++) REQUIRE(snug_shard_maintain(shard), "no round");
 	uint32_t behind = 0;
 	for (uint32_t i = ITEMS; behind < ITEMS / 10; i++) {
-		if (hash_of_number(i) >= shard->sweep_hand) continue;
+		/* far behind: when the index shrinks, the hand's place begins before the hand */
+		if (hash_of_number(i) >= shard->sweep_hand / 2) continue;
 		REQUIRE_OK(set(shard, i, BEGIN_S + 200, 10));
 		behind++;
 	}
