@@ -3,12 +3,23 @@
 
 import re
 import shutil
+import socket
 import subprocess
 import sys
 
 import client_cases
 from client_cases import Server
 from waits import RUN_HANG_S
+
+
+def use_first_numbers(address):
+    """Each worker gives out a CAS number. memccapable's wrong number is one less than the right one; of a worker's first, 1, that is 0: none at all."""
+    with socket.create_connection(address) as client:
+        for i in range(100):
+            client.sendall(b"set number%d 0 0 1\r\nx\r\ngets number%d\r\n" % (i, i))
+            said = b""
+            while not said.endswith(b"END\r\n"):
+                said += client.recv(4096)
 
 
 def main():
@@ -18,6 +29,7 @@ def main():
         return client_cases.skip("no memccapable")
     with Server(chosen.server, chosen.server_args) as server:
         host, port = server.address
+        use_first_numbers(server.address)
         # stdbuf: it writes names to its standard output and failures to its standard error.
         done = subprocess.run(
             ["stdbuf", "-o0", program, "-t", "5", "-h", host, "-p", str(port)],
