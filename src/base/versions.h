@@ -30,6 +30,7 @@
 #include "base/assert.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef _Atomic uint32_t data_version;
@@ -46,6 +47,11 @@ static inline struct change version_begin_change(data_version *version) {
 	atomic_store_explicit(version, odd, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
 	return (struct change){version, odd};
+}
+
+/* For the owner, who asserts it. */
+static inline bool version_is_changing(const data_version *version) {
+	return atomic_load_explicit(version, memory_order_relaxed) % 2 == 1;
 }
 
 static inline void version_end_change(struct change change) {

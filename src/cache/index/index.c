@@ -479,6 +479,7 @@ static void filter_spilled(struct index *index, struct bucket *home, uint32_t ho
 
 static void filter_home(struct index *index, struct bucket *home, uint32_t home_number,
 						index_filter_function filter, void *context) {
+	SNUG_ASSERT(index_is_changing(index, group_number(index, home, home_number)));
 	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) {
 		while (home->entry[slot] != 0 && filter(context, home->entry[slot])) {
 			entry_set(&home->entry[slot], 0);

@@ -190,6 +190,10 @@ static inline struct change index_begin_change(struct index *index, uint32_t gro
 	return version_begin_change(&index->versions[group & index->versions_mask]);
 }
 
+static inline bool index_is_changing(const struct index *index, uint32_t group) {
+	return version_is_changing(&index->versions[group & index->versions_mask]);
+}
+
 static inline uint32_t group_number(const struct index *index, struct bucket *home,
 									uint32_t home_number) {
 	return (uint32_t)(group_of(home, home_number) - index->groups);
