@@ -254,6 +254,16 @@ static void require_ok_check(struct herd *herd) {
 	REQUIRE(error == SNUG_OK, "law %s: %s", result.law, result.message);
 }
 
+snug_report herd_compact(struct herd *herd) {
+	snug_report report;
+	herd->may_move = true;
+	REQUIRE_OK(snug_defragment(herd->heap, NULL, &report));
+	herd->may_move = false;
+	require_ok_check(herd);
+	herd_verify(herd);
+	return report;
+}
+
 snug_report herd_defragment(struct herd *herd, const snug_defragment_options *options) {
 	const snug_defragment_options defaults = snug_defragment_options_default();
 	if (options == NULL) options = &defaults;

@@ -58,5 +58,7 @@ snug_estimate_report herd_estimate(struct herd *herd, const snug_defragment_opti
  * gained by moving, afterwards there is nothing left to gain, all invariants hold and every object
  * is as it was. */
 snug_report herd_defragment(struct herd *herd, const snug_defragment_options *options);
+/* snug_defragment, whatever comes of it; all is checked and verified then. */
+snug_report herd_compact(struct herd *herd);
 
 #endif

@@ -239,12 +239,7 @@ static void guests_go_beside(void **state) {
 	for (uint32_t number = 0; number < herd.count; number += 3)
 		if (herd.objects[number].name != 0) herd_remove(&herd, number);
 	uint64_t free_bytes = herd_stats(&herd).limit_bytes - herd_stats(&herd).total.payload_bytes;
-	snug_report report;
-	herd.may_move = true;
-	REQUIRE_OK(snug_defragment(herd.heap, NULL, &report));
-	herd.may_move = false;
-	REQUIRE_OK(snug_check(herd.heap, NULL));
-	herd_verify(&herd);
+	snug_report report = herd_compact(&herd);
 	REQUIRE(report.reclaimed_bytes >= free_bytes / 2, "%llu bytes reclaimed of %llu",
 			(unsigned long long)report.reclaimed_bytes, (unsigned long long)free_bytes);
 }
@@ -289,12 +284,7 @@ static void records_hold_their_hosts(void **state) {
 	for (uint32_t number = 0; number < all; number++)
 		if (number % 16 != 0 && herd.objects[number].name != 0 && herd.objects[number].pins == 0)
 			herd_remove(&herd, number);
-	snug_report report;
-	herd.may_move = true;
-	REQUIRE_OK(snug_defragment(herd.heap, NULL, &report));
-	herd.may_move = false;
-	REQUIRE_OK(snug_check(herd.heap, NULL));
-	herd_verify(&herd);
+	(void)herd_compact(&herd);
 	REQUIRE(herd.heap->pins.record_count == records, "%u records of %u",
 			herd.heap->pins.record_count, records);
 	unpin_all();
