@@ -231,17 +231,21 @@ static void hosts_end_with_their_last_guest(void **state) {
 
 /* A third of all has gone, and there is neither a page nor a hole for what would go home: guests
  * fill the empty slots of some hosts, and the other hosts are slabs whose holes make pages. */
-static void guests_go_beside(void **state) {
-	(void)state;
-	pinned_holes(100);
-	while (herd_add(&herd, 3000) == SNUG_OK) continue;
-	unpin_all();
+static void free_a_third_and_defragment(void) {
 	for (uint32_t number = 0; number < herd.count; number += 3)
 		if (herd.objects[number].name != 0) herd_remove(&herd, number);
 	uint64_t free_bytes = herd_stats(&herd).limit_bytes - herd_stats(&herd).total.payload_bytes;
 	snug_report report = herd_compact(&herd);
 	REQUIRE(report.reclaimed_bytes >= free_bytes / 2, "%llu bytes reclaimed of %llu",
 			(unsigned long long)report.reclaimed_bytes, (unsigned long long)free_bytes);
+}
+
+static void guests_go_beside(void **state) {
+	(void)state;
+	pinned_holes(100);
+	while (herd_add(&herd, 3000) == SNUG_OK) continue;
+	unpin_all();
+	free_a_third_and_defragment();
 }
 
 /* Each ends after a unit of work, and most guests can't go: the next one goes on behind them. */
@@ -263,6 +267,25 @@ static void a_small_budget_goes_on(void **state) {
 			(unsigned long long)lent_slots());
 	REQUIRE_OK(snug_check(herd.heap, NULL));
 	herd_verify(&herd);
+}
+
+/* Who gives no budget means all of the heap, wherever a small budget ended before. */
+static void without_a_budget_all_are_looked_at(void **state) {
+	(void)state;
+	pinned_holes(100);
+	while (herd_add(&herd, 3000) == SNUG_OK) continue;
+	unpin_all();
+	const struct defragment *last = &herd.heap->defragment;
+	snug_defragment_options options = snug_defragment_options_default();
+	snug_report report = {0};
+	options.budget_ns = 1;
+	herd.may_move = true;
+	do {
+		REQUIRE_OK(snug_defragment(herd.heap, &options, &report));
+	} while (last->rehome_cursor > 1);
+	REQUIRE(last->rehome_cursor == 1 && report.outcome == SNUG_OUTCOME_BUDGET,
+			"it ended at class %u", last->rehome_cursor);
+	free_a_third_and_defragment();
 }
 
 /* Records of pins stay where they are, and the guests beside them go home or stay. */
@@ -328,6 +351,7 @@ int main(void) {
 		BOTH(hundreds_of_slots_are_a_stack),
 		BOTH(guests_go_beside),
 		BOTH(a_small_budget_goes_on),
+		BOTH(without_a_budget_all_are_looked_at),
 		BOTH(records_hold_their_hosts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -406,12 +406,15 @@ static void begin_gaining(snug_heap *heap) {
 	merge_search_begin(heap, &defragment->search, MERGE_CLOSE);
 }
 
-/* Where one that a budget ended left off among the hosts; else from the first. Otherwise a small
- * budget would look at the same hosts each time, and never come to compaction. */
+/* Where one that a budget ended left off among the hosts, if this one has a budget too; else from the
+ * first. Otherwise a small budget would look at the same hosts each time, and never come to
+ * compaction. */
 static struct defragment begun(const snug_heap *heap, const snug_defragment_options *options) {
 	const struct defragment *last = &heap->defragment;
 	struct defragment next = {.options = *options, .rehome_cursor = heap->classes.active_count};
-	if (last->report.outcome != SNUG_OUTCOME_BUDGET || last->rehome_cursor == 0) return next;
+	bool is_whole = options->budget_bytes == SNUG_NO_BUDGET && options->budget_ns == SNUG_NO_BUDGET;
+	bool is_left_off = last->report.outcome == SNUG_OUTCOME_BUDGET && last->rehome_cursor > 0;
+	if (is_whole || !is_left_off) return next;
 	next.rehome_cursor = last->rehome_cursor;
 	next.rehome_left = last->rehome_left;
 	next.rehome_list = last->rehome_list;

@@ -2,9 +2,9 @@
  * asking (work/channel/snapshot.h). 584 bytes, of one moment.
  *
  * Taking the figures costs 0.66 us in cache (docs/benchmarks.md, "Asking"), twice a second while
- * working, before a sleep and before a job's answer: next to a wake-up, that is little. To ask by message instead would
- * wake a worker that sleeps, and get no answer from one that stands still, which is when one wants
- * to know.
+ * working, before a sleep and before a job's answer: next to a wake-up, that is little. To ask by
+ * message instead would wake a worker that sleeps, and get no answer from one that stands still,
+ * which is when one wants to know.
  *
  * What must be true of this moment is not in the snapshot: the inbox's depth, and whether the
  * worker still turns. Each turn writes its time; a worker that is not asleep and has not turned for
