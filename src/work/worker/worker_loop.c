@@ -191,7 +191,8 @@ static void loop(struct worker *worker) {
 		goes_on |= frees_pending(worker);
 		frees_slice(worker);
 		if (jobs_pending(worker)) maintain(worker, now_ns);
-		if (now_ns - worker->published_ns >= PUBLISH_EVERY_NS) worker_publish(worker, now_ns);
+		/* a job that ended in this turn has published later than the turn's time */
+		if (now_ns >= worker->published_ns + PUBLISH_EVERY_NS) worker_publish(worker, now_ns);
 		yielded = !goes_on && was_busy && yielding_try(&worker->yielding);
 		if (!goes_on && !yielded) rest(worker);
 		was_busy = goes_on;
