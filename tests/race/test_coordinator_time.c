@@ -392,7 +392,7 @@ static struct idleness look(struct stock *stock, snug_coordinator *coordinator) 
 		snug_worker_stats stats = crew_stats(stock->workers, worker);
 		found.worker_wakes += stats.wakes;
 		found.worker_turns += stats.turns;
-		found.asleep += atomic_load(&stock->workers->worker[worker].published.asleep);
+		found.asleep += crew_rests(stock->workers, worker);
 	}
 	found.naps = naps(&threads);
 	assert_int_equal(threads, IDLE_WORKERS + 1);

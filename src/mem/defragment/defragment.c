@@ -406,8 +406,8 @@ static void begin_gaining(snug_heap *heap) {
 	merge_search_begin(heap, &defragment->search, MERGE_CLOSE);
 }
 
-/* Where one that a budget ended left off among the hosts, if this one has a budget too; else from the
- * first. Otherwise a small budget would look at the same hosts each time, and never come to
+/* Where one that a budget ended left off among the hosts, if this one has a budget too; else from
+ * the first. Otherwise a small budget would look at the same hosts each time, and never come to
  * compaction. */
 static struct defragment begun(const snug_heap *heap, const snug_defragment_options *options) {
 	const struct defragment *last = &heap->defragment;

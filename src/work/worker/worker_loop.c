@@ -153,10 +153,13 @@ static void wait_for_news(struct worker *worker, uint64_t timeout_ns) {
 
 /* What was published a moment ago is not published again before each rest, which would cost more
  * than a request. So that it is before long, the rest has an end, though far enough off that busy
- * workers seldom meet it. Tells how long it may be. */
+ * workers seldom meet it. What a job has published in this turn knows nothing of its end, and jobs
+ * are rare. Tells how long the rest may be. */
 static uint64_t publish_in_time(struct worker *worker, uint64_t now_ns) {
 	uint64_t age_ns = now_ns - worker->published_ns;
-	if (age_ns < PUBLISH_SOON_NS) return PUBLISH_LATE_NS;
+	uint64_t turned_ns = atomic_load_explicit(&worker->published.turned_ns, memory_order_relaxed);
+	bool by_job = worker->published_ns >= turned_ns;
+	if (age_ns < PUBLISH_SOON_NS && !by_job) return PUBLISH_LATE_NS;
 	worker_publish(worker, now_ns);
 	return SNUG_FOREVER;
 }
