@@ -115,6 +115,32 @@ def test_each_path_tells():
         assert served.ask("HEAD", "/healthz")[0] == 200
 
 
+def test_history_has_the_figures_of_stats():
+    """A look each second, though nobody asks; while a worker does not answer there are none, and then they go on."""
+    with Http() as served:
+        make_holes(served)
+
+        def seconds():
+            return served.get("/api/history")["seconds"]
+
+        wait_until(lambda: seconds()["curr_items"][-3:] == [1000] * 3)
+        stats, history = served.get("/api/stats"), served.get("/api/history")
+        assert list(history) == ["seconds", "minutes"]
+        for columns in history.values():
+            ago_ms = columns.pop("ago_ms")
+            assert ago_ms and ago_ms == sorted(ago_ms, reverse=True) and ago_ms[-1] >= 0, ago_ms
+            assert columns.keys() <= stats.keys(), columns.keys() - stats.keys()
+            assert {len(column) for column in columns.values()} == {len(ago_ms)}, columns
+        for name in ("limit_maxbytes", "cmd_set", "bytes"):
+            assert history["seconds"][name][-1] == stats[name], name
+        assert len(history["minutes"]["uptime"]) < len(history["seconds"]["uptime"])
+        with stopped(served.server.process.pid, "snugd-1"):
+            time.sleep(4)
+        wait_until(lambda: seconds()["ago_ms"][-1] < 1000)
+        ago_ms = seconds()["ago_ms"]
+        assert max(a - b for a, b in zip(ago_ms, ago_ms[1:])) > 3000, ago_ms
+
+
 def test_keys_are_told_where_nobody_is_kept_from_them():
     with Http() as served:
         served.store(b"set a/1 0 0 5\r\nvalue\r\nset a/2 0 0 5\r\nvalue\r\n")
