@@ -147,8 +147,9 @@ static const struct metric of_server[] = {
 	 "All that counts towards the memory limit."},
 	{"snug_memory_peak_bytes", "snug_memory_peak_bytes", "", "gauge",
 	 "The most that it ever was: the sum of what each worker had at most."},
-	MEMORY_PURPOSES(PURPOSE){"snug_http_bytes", "snug_http_bytes", "", "gauge",
-							 "What HTTP's connections and answers hold, beside the limit."},
+	MEMORY_PURPOSES(PURPOSE){
+		"snug_http_bytes", "snug_http_bytes", "", "gauge",
+		"What HTTP's connections, answers and history hold, beside the limit."},
 	{"snug_answer_bytes", "snug_answer_bytes", "", "gauge",
 	 "Answers to operators' commands that are not sent yet, beside the limit."},
 	{"snug_log_bytes", "snug_log_bytes", "", "gauge",
@@ -267,7 +268,8 @@ static const struct metric of_pool[] = {
 };
 
 static const struct metric of_http[] = {
-	{"", "snug_http_limit_bytes", "", "gauge", "What HTTP's connections and answers may hold."},
+	{"", "snug_http_limit_bytes", "", "gauge",
+	 "What HTTP's connections, answers and history may hold."},
 	{"", "snug_http_answer_bytes", "", "gauge", "What its answers hold."},
 	{"", "snug_http_closed_for_memory_total", "", "counter",
 	 "HTTP clients closed because they did not read and others needed the memory."},
