@@ -24,6 +24,9 @@ tolerance=0.02
 any_processor=glibc.cpu.hwcaps=-AVX2,-AVX_Fast_Unaligned_Load,-AVX512F,-AVX512VL,-ERMS,-FSRM,-SSSE3
 
 command -v valgrind >/dev/null || { echo "instructions.sh: valgrind is not installed" >&2; exit 1; }
+for needed in "$program" "$program-called" "$cache_program"; do
+	[ -x "$needed" ] || { echo "instructions.sh: there is no $needed; make bench builds it" >&2; exit 1; }
+done
 
 # count FUNCTION PRELOAD ARGUMENTS...: instructions inside FUNCTION, and what the program printed, in $work_dir.
 count() {
@@ -31,7 +34,7 @@ count() {
 	preload=$2
 	shift 2
 	GLIBC_TUNABLES=$any_processor LD_PRELOAD=$preload valgrind --tool=callgrind --callgrind-out-file="$work_dir/out" --collect-atstart=no \
-		--toggle-collect="$counted" "$program" "$@" >"$work_dir/printed" 2>"$work_dir/log"
+		--toggle-collect="$counted" "$program" "$@" >"$work_dir/printed" 2>"$work_dir/log" || echo "$program $*" >>"$work_dir/failed"
 	sed -n 's/.*Collected : \([0-9]*\).*/\1/p' "$work_dir/log"
 }
 
@@ -156,7 +159,16 @@ check() {
 		printf '%-32s kept %9s counted %9s %s\n' "$name" "$kept" "$counted" "$verdict"
 		case $verdict in MORE | "not kept") failed=1 ;; esac
 	done
+	all_counted
 	exit "$failed"
+}
+
+# What failed counted as nothing, so it is no count.
+all_counted() {
+	[ ! -s "$work_dir/failed" ] && return
+	echo "instructions.sh: these failed, so nothing is written or compared:" >&2
+	cat "$work_dir/failed" >&2
+	exit 1
 }
 
 # The commit that was counted: the one before the table's own.
@@ -261,6 +273,7 @@ average: values of 230 bytes in 4 MiB; of 20 to 2,000 in 16 MiB; and of 1 MiB in
 $(kept_lines)
 TEXT
 } >"$work_dir/table"
+all_counted
 if [ "$output" = - ]; then
 	cat "$work_dir/table"
 else
