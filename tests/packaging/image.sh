@@ -27,6 +27,7 @@ run=("${engine[@]}" run --network host --ulimit nofile=4096:4096 --ulimit nproc=
 finish() {
 	"${engine[@]}" rm --all --force >/dev/null 2>&1 || true
 	umount -R "$work/images/vfs" 2>/dev/null || true
+	umount "$work/memory" 2>/dev/null || true
 	rm -rf --one-file-system "$work"
 }
 trap finish EXIT
@@ -78,7 +79,7 @@ ok "ends in order when it is stopped, with status 0"
 
 memory=$work/memory
 mkdir "$memory"
-mount -t tmpfs -o size=256m,mode=0755 tmpfs "$memory" && trap 'umount "$memory"; finish' EXIT
+mount -t tmpfs -o size=256m,mode=0755 tmpfs "$memory"
 chown 11211:11211 "$memory"
 kept=("${run[@]}" --detach --read-only --volume "$memory:/memory" localhost/snug-check -p -1 -e /memory/file)
 first=$("${kept[@]}")
