@@ -3,7 +3,7 @@
 # OUTPUT -: standard output. Needs valgrind and the mallocs' libraries; a malloc that is not installed is left out.
 #
 # instructions.sh --check [BUILD_DIR]: counts snug's own again and compares them with the table's last part. Ends with 1 if one is more than
-# 2 % above what is kept, and tells of those that are as much below; with 77 if the library was built by another compiler than what was kept:
+# 2 % above what is kept, and tells of those that are as much below; with 77 if the library was built by another compiler, or with another -O:
 # two of them differ by more than that. What else might differ is held still: the C library's copies are those for any processor of x86-64.
 set -eu
 
@@ -135,8 +135,10 @@ version() {
 	dpkg-query -W -f '${Package} ${Version}' "$1" 2>/dev/null || true
 }
 
+# With what was asked of it: a build with -O3 counts a tenth less.
 compiler_line() {
-	strings -a "$build_dir"/src/libsnug.so.*.*.* 2>/dev/null | grep -m1 -E '^(GCC: |clang version|Debian clang)' || echo unknown
+	compiler=$(strings -a "$build_dir"/src/libsnug.so.*.*.* 2>/dev/null | grep -m1 -E '^(GCC: |clang version|Debian clang)' || echo unknown)
+	echo "$compiler, $(grep -m1 -oE -e ' -O[0-3sg]+ ' "$build_dir/compile_commands.json" | head -1 | tr -d ' ')"
 }
 
 # Compares what is kept with what is counted now.
