@@ -117,10 +117,10 @@ build-clang/build.ninja:
 	$(call setup,$(debug) $(alone),$(with_clang))
 
 build-musl/build.ninja: build-musl/prefix/machine.txt
-	$(call setup,-Dwerror=true $(alone) -Dhttp=disabled -Dtests=enabled --native-file $<)
+	$(call setup,-Dwerror=true $(alone) -Dhttp=disabled -Dtls=disabled -Dtests=enabled --native-file $<)
 
 build-arm64/build.ninja: build-arm64/prefix/machine.txt
-	$(call setup,-Dwerror=true -Dhttp=disabled -Dtests=enabled --cross-file $<)
+	$(call setup,-Dwerror=true -Dhttp=disabled -Dtls=disabled -Dtests=enabled --cross-file $<)
 
 build-%/prefix/machine.txt:
 	@tests/elsewhere/prepare.sh $(@D) $*
