@@ -3,6 +3,7 @@
 #include "cache/index/index.h"
 #include "os/fake.h"
 #include "support/require.h"
+#include "support/slow_build.h"
 #include "support/test_random.h"
 #include "unit/cmocka_all.h"
 
@@ -13,6 +14,7 @@
 #include <time.h>
 
 #define REFS 60000u
+#define CHANGES_A_CHECK (20000u * TEST_SLOWDOWN)
 
 struct table {
 	uint64_t hashes[REFS + 1];
@@ -108,7 +110,7 @@ static void run(bool refuse) {
 			change_one(&index, table, &random, turn % 2 == 0 ? 970 : 30);
 			if (index_wants_step(&index)) refused += index_step(&index) != SNUG_OK;
 			if (index.from > largest) largest = index.from;
-			if (done % 20000 == 0) require_same(&index, table);
+			if (done % CHANGES_A_CHECK == 0) require_same(&index, table);
 		}
 		require_same(&index, table);
 	}

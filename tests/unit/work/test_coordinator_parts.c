@@ -2,6 +2,7 @@
  * itself. */
 #include "os/threads.h"
 #include "support/meet.h"
+#include "support/slow_build.h"
 #include "support/test_random.h"
 #include "unit/cmocka_all.h"
 #include "work/coordinator/audit.h"
@@ -318,7 +319,7 @@ static void *take_all(void *context) {
 
 static void of_many_takers_one_gets_it(void **state) {
 	(void)state;
-	enum { TAKERS = 3, ROUNDS = 20000 };
+	enum { TAKERS = 3, ROUNDS = 20000 / TEST_SLOWDOWN };
 	struct tickets tickets = {0};
 	_Atomic uint64_t current = NO_TICKET;
 	_Atomic uint64_t taken = 0;
@@ -375,7 +376,7 @@ static void of_two_takers_one_gets_it(void **state) {
 	static struct pair pair;
 	pthread_t thread;
 	uint64_t taken = 0;
-	pair.rounds = 200000;
+	pair.rounds = 200000 / TEST_SLOWDOWN;
 	assert_true(tickets_init(&pair.tickets, 1 + TICKETS_RESERVED, 1));
 	pthread_create(&thread, NULL, take_beside, &pair);
 	for (uint64_t round = 0; round < pair.rounds; round++) {
