@@ -31,7 +31,8 @@
 void request_fill_window(snug_shard *shard, struct request *request) {
 	const snug_lease *lease = &request->operation.lease;
 	size_t count = REQUEST_EXTENTS, bytes = lease->value_bytes - request->window_offset;
-	SNUG_ASSERT(lease->ref != 0 && request->window_offset <= lease->value_bytes);
+	SNUG_ASSERT(request->window != NULL && lease->ref != 0);
+	SNUG_ASSERT(request->window_offset <= lease->value_bytes);
 	request->window_count = 0;
 	request->window_bytes = 0;
 	while (snug_shard_lease_view(shard, lease, request->window_offset, bytes, request->window,

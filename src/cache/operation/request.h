@@ -44,8 +44,8 @@ struct request {
 	uint32_t window_count;  /* answered: extents that are used */
 	uint32_t window_offset; /* in the value */
 	uint32_t window_bytes;  /* answered: of all of them */
-	/* REQUEST_EXTENTS of them, the asker's memory; for a leased value; may be NULL with
-	 * keeps_no_lease */
+	/* REQUEST_EXTENTS of them, the asker's memory; for a leased value: a GET's without
+	 * keeps_no_lease, RESERVE, WINDOW; else it is not looked at, and may be anything */
 	snug_extent *window;
 	void (*visit)(void *context, uint32_t worker, snug_shard *shard,
 				  struct operation_counts *counts);

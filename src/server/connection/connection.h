@@ -103,35 +103,41 @@ enum record_says {
 	SAYS_ERRAND,    /* an errand's */
 };
 
+#define RECORD_ROOM 3072u
+
+/* In the order of use, since what another worker has looked at is dear to write again: two lines
+ * that all records have; the request, of which a plain store or delete uses two; what few have; the
+ * bytes. So a small store writes four lines, and those of its key and value. */
 struct record {
 	struct out out; /* must be the first: see struct out */
 	struct connection *connection;
-	struct record *next; /* in the answers */
-	uint8_t owner;       /* enum record_owner; record_pass */
-	uint8_t says;        /* enum record_says */
-	bool is_away;        /* the request is lent to the key's owner */
-	bool is_ready;       /* can be said */
-	bool is_mute;        /* nothing is said */
+	struct record *next;      /* in the answers */
+	struct record *next_away; /* in the outbox */
+	struct errand *errand;
+	uint64_t list;     /* the list of keys that it is part of, or begins with; 0: none */
+	uint64_t asked_ns; /* its latency counts from then; 0: it is not measured */
+	struct reply reply;
+	uint8_t owner; /* enum record_owner; record_pass */
+	uint8_t says;  /* enum record_says */
+	bool is_away;  /* the request is lent to the key's owner */
+	bool is_ready; /* can be said */
+	bool is_mute;  /* nothing is said */
 	uint32_t text_bytes;
-	uint32_t list_bytes;   /* SAYS_TEXT: so many of the first ones are of `list` */
-	uint64_t list;         /* the list of keys that it is part of, or begins with; 0: none */
+	uint32_t list_bytes;                 /* SAYS_TEXT: so many of the first ones are of `list` */
+	_Alignas(64) struct request request; /* its lines go to the owner and back */
 	uint32_t lease_offset; /* OUTPUT: what has been sent; SINK: what has been filled */
 	uint32_t window_at;    /* the window's extent that comes next */
 	uint32_t window_used;  /* SINK: how much of it is filled */
 	uint32_t sending_bytes;
-	struct errand *errand;
 	uint32_t errand_worker; /* to be visited next */
 	struct record *next_errand;
-	struct record *next_away; /* in the outbox */
-	uint64_t asked_ns;        /* its latency counts from then; 0: it is not measured */
-	struct reply reply;
-	_Alignas(64) struct request request; /* its lines go to the owner and back */
-	snug_extent window[REQUEST_EXTENTS];
 	/* what the reply and the operation refer to, then room for the value or the text */
-	char bytes[];
+	_Alignas(64) char bytes[RECORD_ROOM];
+	snug_extent window[REQUEST_EXTENTS];
 };
 
-#define RECORD_ROOM (RECORD_BYTES - (uint32_t)sizeof(struct record))
+_Static_assert(offsetof(struct record, request) == 128, "what all records have is two lines");
+_Static_assert(sizeof(struct record) <= RECORD_BYTES, "a record is a cell");
 
 #define READ_BYTES_MAX 4096u /* of another's value: larger ones are leased */
 _Static_assert(READ_BYTES_MAX >= RECORD_ROOM, "what waits in a record was read as a whole");
@@ -252,7 +258,7 @@ struct turn {
 	struct record **outbox;
 	struct record **outbox_last;
 	struct hold hold; /* of what is for owners that sleep */
-	uint32_t away;          /* requests out */
+	uint32_t away;    /* requests out */
 	/* of them, by the key's hash and the connection's number: connection_away_slot */
 	uint16_t away_keys[AWAY_KEYS];
 	uint32_t rooms_away;      /* of them, for room for a value, or its next window */
@@ -394,6 +400,14 @@ _Static_assert((int)LATENCY_GET == (int)OPERATION_GET &&
 				   (int)LATENCY_ARITHMETIC == (int)OPERATION_ARITHMETIC &&
 				   (int)LATENCY_INSPECT == (int)OPERATION_INSPECT,
 			   "kinds of operations are kinds of latencies");
+
+/* Before the request may be given a lease: where its extents go. Who is given none does without, and
+ * so does not write these lines. */
+static inline void record_lend_window(struct record *record) {
+	record->request.window = record->window;
+	record->request.window_count = 0;
+	record->request.window_offset = 0;
+}
 
 /* connection_record.c: who owns a record. */
 /* NULL: no memory. Else the caller holds it, and hands it on. */

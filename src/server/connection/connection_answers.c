@@ -140,7 +140,7 @@ static bool lease_value(struct record *record, const snug_item *item) {
 	struct request *request = &record->request;
 	if (snug_shard_pin(worker->shard, item, &request->operation.lease) != SNUG_OK) return false;
 	request->owner = worker->index;
-	request->window_offset = 0;
+	record_lend_window(record);
 	request_fill_window(worker->shard, request);
 	return true;
 }
@@ -294,6 +294,7 @@ struct record *record_for_command(struct connection *connection, const struct co
 	keep_command(record, command);
 	struct request *request = &record->request;
 	request->kind = REQUEST_OPERATION;
+	if (command->operation.kind == OPERATION_GET) record_lend_window(record);
 	request->keeps_no_lease = false;
 	request->value_in_room = false;
 	request->owner = owner;

@@ -46,9 +46,9 @@ struct record *record_take(struct connection *connection) {
 	record->request.operation.lease.ref = 0;
 	record->request.promised_bytes = 0;
 	record->request.is_unfinished = false;
-	record->request.window = record->window;
-	record->request.window_count = 0;
-	record->request.window_offset = 0;
+#ifdef SNUG_DEBUG
+	record->request.window = NULL; /* a lease without record_lend_window is seen */
+#endif
 	connection->records++;
 	return record;
 }

@@ -25,6 +25,7 @@ void sink_begin(struct connection *connection, const struct command *command) {
 	SNUG_ASSERT(connection->sink == NULL);
 	record_pass(record, RECORD_HELD, RECORD_SINK);
 	record->request.kind = REQUEST_RESERVE;
+	record_lend_window(record);
 	record->request.rounds = 0;
 	record->request.evict_bytes = 0;
 	record->lease_offset = 0;
