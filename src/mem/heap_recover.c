@@ -14,14 +14,6 @@
 #include "mem/slab/slab.h"
 #include "mem/slab/trailer.h"
 
-/* A slot, by what the old descriptor of its page says. */
-struct left_slot {
-	page_number page;
-	uint16_t class_id;
-	uint32_t slot;
-	uint32_t stride;
-};
-
 static bool find_slot(const struct heap_recovery *recovery, uint64_t offset, enum family family,
 					  struct left_slot *out) {
 	const struct arena *arena = &recovery->heap->arena;
@@ -37,7 +29,7 @@ static bool find_slot(const struct heap_recovery *recovery, uint64_t offset, enu
 		return false;
 	uint32_t stride = table->entry[id].stride;
 	uint32_t inside = (uint32_t)(offset & (arena->page_bytes - 1)), slot = inside / stride;
-	*out = (struct left_slot){number, id, slot, stride};
+	*out = (struct left_slot){number, id, (uint16_t)slot, stride};
 	return slot < arena->page_bytes / stride && slot * stride == inside;
 }
 
@@ -47,13 +39,13 @@ static enum family family_of(snug_ref ref) {
 
 /* ------------------------------------------------------------------ looking ---------------- */
 
-void heap_recover_prefetch(const struct heap_recovery *recovery, snug_ref ref) {
-	page_number number = page_of(&recovery->heap->arena, ref & OFFSET_MASK);
-	if (number < recovery->left_count) __builtin_prefetch(&recovery->left[number]);
-}
+#define LINE_BYTES 64u
 
-void heap_recover_prefetch_object(const struct heap_recovery *recovery, snug_ref ref) {
-	__builtin_prefetch(address_of(&recovery->heap->arena, ref & OFFSET_MASK));
+/* Two lines hold the head and the key of most. */
+void heap_recover_prefetch(const struct heap_recovery *recovery, snug_ref ref) {
+	const char *object = address_of(&recovery->heap->arena, ref & OFFSET_MASK);
+	__builtin_prefetch(object);
+	__builtin_prefetch(object + LINE_BYTES);
 }
 
 /* How many of these bytes can be read: what was never written holds no object. */
@@ -84,16 +76,16 @@ static bool is_reference(snug_ref ref) {
 	return (ref & ~(OFFSET_MASK | REF_CHAINED)) == 0;
 }
 
-const void *heap_recover_look(const struct heap_recovery *recovery, snug_ref ref, size_t *bytes) {
+const void *heap_recover_look(const struct heap_recovery *recovery, snug_ref ref,
+							  struct left_slot *slot, size_t *bytes) {
 	uint64_t offset = ref & OFFSET_MASK;
-	struct left_slot slot;
 	struct fragment_trailer trailer;
 	if (!is_reference(ref)) return NULL;
 	if (family_of(ref) == FAMILY_BYTES) {
-		if (!find_slot(recovery, offset, FAMILY_BYTES, &slot)) return NULL;
-		*bytes = readable(recovery, offset, slot.stride);
+		if (!find_slot(recovery, offset, FAMILY_BYTES, slot)) return NULL;
+		*bytes = readable(recovery, offset, slot->stride);
 	} else {
-		if (!read_fragment(recovery, offset, &slot, &trailer)) return NULL;
+		if (!read_fragment(recovery, offset, slot, &trailer)) return NULL;
 		*bytes = trailer.length;
 	}
 	return *bytes == 0 ? NULL : address_of(&recovery->heap->arena, offset);
@@ -211,15 +203,13 @@ static snug_error take_chain(struct heap_recovery *recovery, uint64_t head, size
 	return SNUG_OK;
 }
 
-snug_error heap_recover_take(struct heap_recovery *recovery, snug_ref ref, size_t bytes) {
+snug_error heap_recover_take(struct heap_recovery *recovery, snug_ref ref,
+							 const struct left_slot *slot, size_t bytes) {
 	uint64_t offset = ref & OFFSET_MASK;
-	struct left_slot slot;
-	if (!is_reference(ref)) return SNUG_ERROR_CORRUPT;
 	if (family_of(ref) == FAMILY_FRAGMENT) return take_chain(recovery, offset, bytes);
-	if (!find_slot(recovery, offset, FAMILY_BYTES, &slot) || bytes == 0 || bytes > slot.stride ||
-		readable(recovery, offset, bytes) < bytes)
+	if (bytes == 0 || bytes > slot->stride || readable(recovery, offset, bytes) < bytes)
 		return SNUG_ERROR_CORRUPT;
-	return take_slot(recovery, &slot, (uint32_t)bytes, 0);
+	return take_slot(recovery, slot, (uint32_t)bytes, 0);
 }
 
 /* ------------------------------------------------------------------ begin, end ------------- */

@@ -32,16 +32,27 @@ struct heap_recovery {
 snug_error heap_recover_begin(const snug_heap_options *options, struct memory_segment *segment,
 							  struct heap_recovery *out);
 
-/* Asks for what heap_recover_look will read, and for what it tells of. */
+/* Asks for what heap_recover_look tells of. */
 void heap_recover_prefetch(const struct heap_recovery *recovery, snug_ref ref);
-void heap_recover_prefetch_object(const struct heap_recovery *recovery, snug_ref ref);
 
-/* Where the object begins, and how many bytes may be read there; NULL: the reference can't be one. */
-const void *heap_recover_look(const struct heap_recovery *recovery, snug_ref ref, size_t *bytes);
+/* A slot, by what the old descriptor of its page says. */
+struct left_slot {
+	page_number page;
+	uint16_t class_id;
+	uint16_t slot;
+	uint32_t stride;
+};
 
-/* The object of so many bytes is the new heap's. CORRUPT: it is not whole, or shares a slot with
- * another one; nothing was taken. NO_MEMORY, OS_MEMORY: the recovery ends. */
-snug_error heap_recover_take(struct heap_recovery *recovery, snug_ref ref, size_t bytes);
+/* Where the object begins, its slot, and how many bytes may be read there; NULL: the reference can't
+ * be one. */
+const void *heap_recover_look(const struct heap_recovery *recovery, snug_ref ref,
+							  struct left_slot *slot, size_t *bytes);
+
+/* The object of so many bytes, in the slot that heap_recover_look has told, is the new heap's. CORRUPT:
+ * it is not whole, or shares a slot with another one; nothing was taken. NO_MEMORY, OS_MEMORY: the
+ * recovery ends. */
+snug_error heap_recover_take(struct heap_recovery *recovery, snug_ref ref,
+							 const struct left_slot *slot, size_t bytes);
 
 /* All has been taken. The heap is as one that was left in order. */
 void heap_recover_end(struct heap_recovery *recovery);

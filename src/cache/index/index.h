@@ -178,6 +178,11 @@ static inline struct bucket *index_bucket(const struct index *index, uint64_t pl
 	return &index->groups[place / GROUP_BUCKETS].bucket[place % GROUP_BUCKETS];
 }
 
+/* Asks for the bucket of a hash, which is about to change. */
+static inline void index_prefetch(const struct index *index, uint64_t hash) {
+	__builtin_prefetch(index_bucket(index, index_place(index, hash)), 1);
+}
+
 static inline struct group *group_of(struct bucket *home, uint32_t home_number) {
 	SNUG_ASSERT(home_number < GROUP_BUCKETS);
 	return (struct group *)(void *)(home - home_number);

@@ -7,6 +7,8 @@
 
 #define GROUPS_AT_ONCE 28u /* 16 KiB on the stack */
 #define ENTRIES_OF_GROUP ((GROUP_BUCKETS + 1) * BUCKET_ENTRIES)
+#define BATCH_ENTRIES ((uint32_t)1 << 19)
+#define RANGES 2048u /* of addresses, in a batch */
 
 bool index_left_init(struct index_left *left, const struct index *index,
 					 const struct memory_segment *segment, uint64_t groups_part,
@@ -31,10 +33,12 @@ bool index_left_init(struct index_left *left, const struct index *index,
 
 struct visit {
 	const struct index_left *left;
-	index_left_visitor visit;
+	index_left_visitor visit; /* NULL: they are counted */
 	void *context;
-	uint64_t entries[ENTRIES_OF_GROUP];
+	uint64_t *entries; /* with room for those of a group behind the batch */
+	uint64_t *ordered;
 	uint32_t count;
+	uint64_t total;
 	uint64_t spills_met;
 };
 
@@ -42,20 +46,51 @@ static bool is_alive(const struct visit *visit, const struct bucket *home) {
 	return !index_is_flushed(visit->left->index, home);
 }
 
-/* `group`: whose spill bucket it is. */
-static void collect_spilled(struct visit *visit, const struct bucket *spill,
-							const struct group *group) {
-	SNUG_ASSERT(visit->count + BUCKET_ENTRIES <= ENTRIES_OF_GROUP);
-	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++)
-		if (spill->entry[slot] != 0 && is_alive(visit, &group->bucket[spill_home(spill, slot)]))
-			visit->entries[visit->count++] = spill->entry[slot];
+/* ------------------------------------------------------------------ batches ----------------- */
+
+static uint64_t place_of(uint64_t entry) {
+	return entry_ref(entry) & (((uint64_t)1 << (SNUG_REF_BITS - 1)) - 1); /* chained, or not */
+}
+
+/* By ranges of addresses as long as each other; within one as they came. */
+static void order(const uint64_t *entries, uint32_t count, uint64_t *out) {
+	uint32_t begin[RANGES] = {0}, before = 0, shift = 0;
+	uint64_t all = 0;
+	for (uint32_t i = 0; i < count; i++) all |= place_of(entries[i]);
+	while (all >> shift >= RANGES) shift++;
+	for (uint32_t i = 0; i < count; i++) begin[place_of(entries[i]) >> shift]++;
+	for (uint32_t range = 0; range < RANGES; range++) {
+		uint32_t in_range = begin[range];
+		begin[range] = before;
+		before += in_range;
+	}
+	SNUG_ASSERT(before == count);
+	for (uint32_t i = 0; i < count; i++) out[begin[place_of(entries[i]) >> shift]++] = entries[i];
 }
 
 static bool tell(struct visit *visit) {
 	uint32_t count = visit->count;
-	SNUG_ASSERT(count <= ENTRIES_OF_GROUP);
+	SNUG_ASSERT(count <= BATCH_ENTRIES + ENTRIES_OF_GROUP);
+	visit->total += count;
 	visit->count = 0;
-	return count == 0 || visit->visit(visit->context, visit->entries, count);
+	if (count == 0 || visit->visit == NULL) return true;
+	order(visit->entries, count, visit->ordered);
+	return visit->visit(visit->context, visit->ordered, count);
+}
+
+/* There is room for those of a group. */
+static bool tell_if_full(struct visit *visit) {
+	return visit->count < BATCH_ENTRIES || tell(visit);
+}
+
+/* ------------------------------------------------------------------ gathering --------------- */
+
+/* `group`: whose spill bucket it is. */
+static void collect_spilled(struct visit *visit, const struct bucket *spill,
+							const struct group *group) {
+	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++)
+		if (spill->entry[slot] != 0 && is_alive(visit, &group->bucket[spill_home(spill, slot)]))
+			visit->entries[visit->count++] = spill->entry[slot];
 }
 
 /* A chain that is damaged may lead anywhere, and round and round. Of those that are whole each bucket
@@ -67,26 +102,32 @@ static bool visit_chain(struct visit *visit, uint32_t next, const struct group *
 		 visit->spills_met++) {
 		const struct bucket *spill = &left->spills[next - 1];
 		collect_spilled(visit, spill, group);
-		if (!tell(visit)) return false;
+		if (!tell_if_full(visit)) return false;
 		next = spill_next(spill);
 	}
 	return true;
 }
 
+/* Nearly all slots hold something: what is free is written over. */
 static void collect_homes(struct visit *visit, const struct group *group) {
-	SNUG_ASSERT(visit->count == 0);
+	uint64_t *entries = visit->entries;
+	uint32_t count = visit->count;
 	for (uint32_t home = 0; home < GROUP_BUCKETS; home++) {
 		const struct bucket *bucket = &group->bucket[home];
 		if (!is_alive(visit, bucket)) continue;
-		for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++)
-			if (bucket->entry[slot] != 0) visit->entries[visit->count++] = bucket->entry[slot];
+		for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) {
+			entries[count] = bucket->entry[slot];
+			count += bucket->entry[slot] != 0;
+		}
 	}
+	visit->count = count;
 	collect_spilled(visit, &group->spill, group);
+	SNUG_ASSERT(visit->count <= BATCH_ENTRIES + ENTRIES_OF_GROUP);
 }
 
 static bool visit_group(struct visit *visit, const struct group *group) {
 	collect_homes(visit, group);
-	return tell(visit) && visit_chain(visit, spill_next(&group->spill), group);
+	return tell_if_full(visit) && visit_chain(visit, spill_next(&group->spill), group);
 }
 
 /* What a group that is on its way held, as far as it is not given back. It was settled before. */
@@ -94,21 +135,48 @@ static bool visit_carried(struct visit *visit) {
 	const struct index *index = visit->left->index;
 	if (index->moving == GROUP_NONE) return true;
 	collect_homes(visit, &index->carried);
-	if (!tell(visit)) return false;
+	if (!tell_if_full(visit)) return false;
 	collect_spilled(visit, &index->carried_extra, &index->carried);
-	return tell(visit) && visit_chain(visit, index->carried_next, &index->carried);
+	return tell_if_full(visit) && visit_chain(visit, index->carried_next, &index->carried);
 }
 
-bool index_left_visit(const struct index_left *left, index_left_visitor visit, void *context) {
+static bool visit_all(struct visit *visit) {
+	const struct index_left *left = visit->left;
 	struct group groups[GROUPS_AT_ONCE];
-	struct visit all = {.left = left, .visit = visit, .context = context};
 	for (uint32_t first = 0; first < left->group_count; first += GROUPS_AT_ONCE) {
 		uint32_t count = (uint32_t)smaller(GROUPS_AT_ONCE, left->group_count - first);
 		if (!memory_segment_read(left->segment, left->groups + first * sizeof(struct group), groups,
 								 count * sizeof(struct group)))
 			return false;
 		for (uint32_t number = 0; number < count; number++)
-			if (!visit_group(&all, &groups[number])) return false;
+			if (!visit_group(visit, &groups[number])) return false;
 	}
-	return visit_carried(&all);
+	return visit_carried(visit) && tell(visit);
+}
+
+/* ------------------------------------------------------------------ both passes ------------- */
+
+static bool visit_with_memory(struct visit *visit) {
+	const snug_os *os = snug_os_linux();
+	size_t each_bytes = (BATCH_ENTRIES + ENTRIES_OF_GROUP) * sizeof(uint64_t);
+	size_t bytes = round_up(2 * each_bytes, MEMORY_GRAIN);
+	char *memory = os->reserve(os->context, bytes, MEMORY_GRAIN);
+	if (memory == NULL) return false;
+	visit->entries = (uint64_t *)(void *)memory;
+	visit->ordered = visit->entries + BATCH_ENTRIES + ENTRIES_OF_GROUP;
+	bool is_done = visit_all(visit);
+	os->release(os->context, memory, bytes);
+	return is_done;
+}
+
+bool index_left_count(const struct index_left *left, uint64_t *out) {
+	struct visit visit = {.left = left};
+	bool is_done = visit_with_memory(&visit);
+	*out = visit.total;
+	return is_done;
+}
+
+bool index_left_visit(const struct index_left *left, index_left_visitor visit, void *context) {
+	struct visit all = {.left = left, .visit = visit, .context = context};
+	return visit_with_memory(&all);
 }

@@ -6,7 +6,14 @@
  *     carried   what a group held that was on its way to other places: it may be met there as well
  *
  * Nothing is believed: sizes are bounded by the parts of the file, chains by what they may hold. An
- * entry may be met twice. What its bucket says was flushed is not told. */
+ * entry may be met twice. What its bucket says was flushed is not told.
+ *
+ * ORDER. Entries lie in the order of hashes, so items that follow each other in the index lie anywhere,
+ * and a look at each waits for its memory, for the page's address and for the page's descriptor. So
+ * they are told in batches, and a batch nearly in the order of addresses: one pass over it puts each
+ * into one of 2,048 ranges. A batch is a range of hashes, so what is put into the next index lies side
+ * by side as well. The batch is 8 MiB of the process's memory; all entries at once would be faster by
+ * little, and take 16 bytes an item. */
 #ifndef SNUG_CACHE_INDEX_LEFT_H
 #define SNUG_CACHE_INDEX_LEFT_H
 
@@ -22,7 +29,7 @@ struct index_left {
 	uint32_t spill_count;
 };
 
-/* A batch of a group or a bucket; the entries are not 0. */
+/* A batch; the entries are not 0. */
 typedef bool (*index_left_visitor)(void *context, const uint64_t *entries, uint32_t count);
 
 /* Of the parts of the file with these numbers. False: it can't be one. */
@@ -30,7 +37,10 @@ bool index_left_init(struct index_left *left, const struct index *index,
 					 const struct memory_segment *segment, uint64_t groups_part,
 					 uint64_t spills_part);
 
-/* All entries, until the visitor answers false, which it then does, too. */
+/* How many entries there are. False: the system refused to tell. */
+bool index_left_count(const struct index_left *left, uint64_t *out);
+
+/* All entries, until the visitor answers false, which it then does, too; or the system refused. */
 bool index_left_visit(const struct index_left *left, index_left_visitor visit, void *context);
 
 #endif

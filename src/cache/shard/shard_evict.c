@@ -80,7 +80,7 @@ static uint32_t pass_bucket(snug_shard *shard, uint64_t places) {
 		index_settle(&shard->index, bucket, number);
 	uint32_t seen = see_bucket(shard, bucket);
 	shard->hand += UINT64_MAX / places;
-	__builtin_prefetch(index_bucket(&shard->index, index_place(&shard->index, shard->hand)), 1);
+	index_prefetch(&shard->index, shard->hand);
 	if (number + 1 < GROUP_BUCKETS) return seen;
 	struct bucket *spill = &group_of(bucket, number)->spill;
 	for (; spill != NULL; spill = spill_after(&shard->index, spill))

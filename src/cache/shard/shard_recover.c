@@ -26,21 +26,15 @@
 /* a larger number from outside is that item's alone */
 #define CAS_OWN_MAX (UINT64_MAX / 2)
 
+/* as many lines as a processor asks for at once, and some */
+#define AT_ONCE 32u
+
 struct recovering {
 	snug_shard *shard;
 	const snug_shard *left;
 	struct heap_recovery *heap;
-	uint64_t entries; /* in the old index, some of them twice */
 	snug_error error;
 };
-
-static bool count_entries(void *context, const uint64_t *entries, uint32_t count) {
-	struct recovering *recovering = context;
-	(void)entries;
-	SNUG_ASSERT(count > 0);
-	recovering->entries += count;
-	return true;
-}
 
 /* An entry of this key is there already: of the same item, if it was met twice. */
 static bool is_there(const snug_shard *shard, const snug_key *key, snug_ref ref, bool *is_same) {
@@ -57,53 +51,81 @@ static bool is_there(const snug_shard *shard, const snug_key *key, snug_ref ref,
 	return false;
 }
 
-static bool read_item(const struct recovering *recovering, uint64_t entry, struct item_head *head,
-					  snug_key *key) {
+/* An entry, and what it leads to. */
+struct met {
+	uint64_t entry;
+	struct left_slot slot;
+	struct item_head head;
+	snug_key key;
+	bool is_item; /* the rest is known */
+};
+
+static bool read_item(const struct recovering *recovering, struct met *met) {
 	size_t bytes;
-	const void *item = heap_recover_look(recovering->heap, entry_ref(entry), &bytes);
-	if (item == NULL || entry_ref(entry) == recovering->left->in_place ||
-		!item_read_within(item, bytes, head))
+	snug_ref ref = entry_ref(met->entry);
+	const void *item = heap_recover_look(recovering->heap, ref, &met->slot, &bytes);
+	if (item == NULL || ref == recovering->left->in_place ||
+		!item_read_within(item, bytes, &met->head))
 		return false;
-	if (head->value_bytes > SNUG_VALUE_BYTES_MAX) return false;
-	*key = (snug_key){item_key(item, head), head->key_bytes, 0};
-	key->hash = key_hash(key->bytes, key->length);
-	return entry >> TAG_SHIFT == (key->hash & 0xFFF);
+	if (met->head.value_bytes > SNUG_VALUE_BYTES_MAX) return false;
+	const char *key = item_key(item, &met->head);
+	met->key = (snug_key){key, met->head.key_bytes, key_hash(key, met->head.key_bytes)};
+	return met->entry >> TAG_SHIFT == (met->key.hash & 0xFFF);
 }
 
 /* OK: it is the new shard's. CORRUPT: it can't be an item. */
-static snug_error take(struct recovering *recovering, uint64_t entry) {
+static snug_error take(struct recovering *recovering, const struct met *met) {
 	snug_shard *shard = recovering->shard;
-	snug_ref ref = entry_ref(entry);
-	struct item_head head;
-	snug_key key;
+	snug_ref ref = entry_ref(met->entry);
 	bool is_same;
-	if (!read_item(recovering, entry, &head, &key)) return SNUG_ERROR_CORRUPT;
-	if (is_there(shard, &key, ref, &is_same)) return is_same ? SNUG_OK : SNUG_ERROR_CORRUPT;
-	if (shard_is_expired(shard, &head)) return SNUG_OK;
+	if (!met->is_item) return SNUG_ERROR_CORRUPT;
+	if (is_there(shard, &met->key, ref, &is_same)) return is_same ? SNUG_OK : SNUG_ERROR_CORRUPT;
+	if (shard_is_expired(shard, &met->head)) return SNUG_OK;
 	snug_error error = index_prepare(&shard->index);
-	if (!error) error = heap_recover_take(recovering->heap, ref, item_bytes(&head));
-	if (!error) error = index_add(&shard->index, key.hash, ref, entry_meta(entry));
+	if (!error)
+		error = heap_recover_take(recovering->heap, ref, &met->slot, item_bytes(&met->head));
+	if (!error) error = index_add(&shard->index, met->key.hash, ref, entry_meta(met->entry));
 	if (error) return error;
-	shard_count(shard, key.hash, &head, true);
+	shard_count(shard, met->key.hash, &met->head, true);
 	SNUG_ASSERT(shard->index.count == shard->linked && shard->linked == shard->live.items);
-	if (head.cas > shard->cas_last && head.cas <= CAS_OWN_MAX) shard->cas_last = head.cas;
+	if (met->head.cas > shard->cas_last && met->head.cas <= CAS_OWN_MAX)
+		shard->cas_last = met->head.cas;
 	return SNUG_OK;
 }
 
-static bool take_entries(void *context, const uint64_t *entries, uint32_t count) {
-	struct recovering *recovering = context;
+static void prefetch(const struct recovering *recovering, const uint64_t *entries, uint32_t count) {
 	for (uint32_t i = 0; i < count; i++)
 		heap_recover_prefetch(recovering->heap, entry_ref(entries[i]));
-	for (uint32_t i = 0; i < count; i++)
-		heap_recover_prefetch_object(recovering->heap, entry_ref(entries[i]));
+}
+
+/* Asks for the items of the next ones, then for the buckets of these. */
+static bool take_some(struct recovering *recovering, const uint64_t *entries, uint32_t count) {
+	struct met met[AT_ONCE];
+	SNUG_ASSERT(count <= AT_ONCE);
 	for (uint32_t i = 0; i < count; i++) {
-		snug_error error = take(recovering, entries[i]);
+		met[i].entry = entries[i];
+		met[i].is_item = read_item(recovering, &met[i]);
+		if (met[i].is_item) index_prefetch(&recovering->shard->index, met[i].key.hash);
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		snug_error error = take(recovering, &met[i]);
 		if (error == SNUG_ERROR_CORRUPT)
 			recovering->shard->recovered.dropped++;
 		else if (error)
 			recovering->error = error;
 	}
 	return recovering->error == SNUG_OK;
+}
+
+static bool take_entries(void *context, const uint64_t *entries, uint32_t count) {
+	struct recovering *recovering = context;
+	prefetch(recovering, entries, (uint32_t)smaller(count, AT_ONCE));
+	for (uint32_t first = 0; first < count; first += AT_ONCE) {
+		uint32_t left = count - first, now = (uint32_t)smaller(left, AT_ONCE);
+		prefetch(recovering, entries + first + now, (uint32_t)smaller(left - now, AT_ONCE));
+		if (!take_some(recovering, entries + first, now)) return false;
+	}
+	return true;
 }
 
 /* What is neither an item nor counted from them. */
@@ -131,8 +153,9 @@ snug_error shard_recover_items(snug_shard *shard, const snug_shard *left,
 						 facts->fact[FACT_SPILLS]))
 		return SNUG_ERROR_CORRUPT;
 	take_figures(shard, left);
-	if (!index_left_visit(&index, count_entries, &recovering)) return SNUG_ERROR_OS_MEMORY;
-	snug_error error = index_presize(&shard->index, recovering.entries);
+	uint64_t entries;
+	if (!index_left_count(&index, &entries)) return SNUG_ERROR_OS_MEMORY;
+	snug_error error = index_presize(&shard->index, entries);
 	if (error) return error;
 	if (!index_left_visit(&index, take_entries, &recovering))
 		return recovering.error ? recovering.error : SNUG_ERROR_OS_MEMORY;
