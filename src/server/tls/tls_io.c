@@ -230,13 +230,12 @@ static void layer_destroy(struct io *io) {
 		for (; layer->chunks > 0; layer->chunks--)
 			connection_memory_repay(&layer->buffers->memory, 1);
 	}
-	free(layer->gathered);
 	free(layer);
 }
 
 static size_t layer_memory_bytes(const struct io *io) {
 	const struct tls_layer *layer = (const struct tls_layer *)(const void *)io;
-	return io_memory_bytes(layer->inner) + sizeof *layer + layer->out_bytes;
+	return io_memory_bytes(layer->inner) + sizeof *layer;
 }
 
 static bool layer_listen(struct io *io, int fd, uint32_t tag) {
@@ -340,11 +339,7 @@ struct io *tls_io_create(struct io *io, struct tls *tls, uint32_t sharers,
 						 struct buffers *buffers) {
 	const struct settings *settings = tls_settings(tls);
 	struct tls_layer *layer = calloc(1, sizeof *layer);
-	char *gathered = layer == NULL ? NULL : malloc(settings->ssl_wbuf_bytes);
-	if (gathered == NULL) {
-		free(layer);
-		return NULL;
-	}
+	if (layer == NULL) return NULL;
 	layer->backend = layer_backend(io_name(io));
 	layer->io = (struct io){&layer->backend, io->events, io->context};
 	layer->inner = io;
@@ -355,7 +350,6 @@ struct io *tls_io_create(struct io *io, struct tls *tls, uint32_t sharers,
 	layer->handshakes_max = handshakes_max(settings->connections_max, sharers);
 	layer->patience_ns = settings->ssl_handshake_timeout_s * UINT64_C(1000000000);
 	layer->out_bytes = settings->ssl_wbuf_bytes;
-	layer->gathered = gathered;
 	io->events = &own_events;
 	io->context = layer;
 	return &layer->io;

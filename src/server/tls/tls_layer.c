@@ -131,17 +131,29 @@ void tls_keep_nothing(struct tls_stream *stream) {
 
 /* ------------------------------------------------------------------ records on their way --- */
 
+/* Room for several records only while memory is not short: the reserve is for one at a time. */
+static void take_out(struct tls_stream *stream, size_t length) {
+	struct buffers *buffers = stream->layer->buffers;
+	uint32_t room = (uint32_t)length;
+	if (stream->out_wanted > length) {
+		room = stream->out_wanted;
+		enum cell_right right = room > TLS_RECORD_BYTES ? CELLS_SHARED : right_of(stream);
+		stream->out = buffers_take_input(buffers, &room, right);
+	}
+	if (stream->out == NULL) {
+		room = (uint32_t)length;
+		stream->out = buffers_take_input(buffers, &room, right_of(stream));
+	}
+	if (stream->out != NULL)
+		stream->out_room = room;
+	else
+		stream->layer->lacks_memory = true;
+}
+
 size_t tls_put(void *context, const char *bytes, size_t length) {
 	struct tls_stream *stream = context;
-	if (stream->out == NULL) {
-		uint32_t room = (uint32_t)larger(length, stream->out_wanted);
-		stream->out = buffers_take_input(stream->layer->buffers, &room, right_of(stream));
-		if (stream->out == NULL) {
-			stream->layer->lacks_memory = true;
-			return 0;
-		}
-		stream->out_room = room;
-	}
+	if (stream->out == NULL) take_out(stream, length);
+	if (stream->out == NULL) return 0;
 	uint32_t part = (uint32_t)smaller(length, stream->out_room - stream->out_end);
 	memcpy(stream->out + stream->out_end, bytes, part);
 	stream->out_end += part;

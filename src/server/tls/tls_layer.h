@@ -72,7 +72,8 @@ struct tls_stream {
 	uint32_t out_wanted;        /* as much room the next one is to have */
 	const struct iovec *pieces; /* what is to be encrypted: the connection's */
 	size_t piece_count;
-	size_t piece_offset; /* of the first */
+	size_t piece_offset;  /* of the first */
+	uint32_t begun_bytes; /* of them, in a record that OpenSSL has begun and must be given again */
 	struct iovec sending;
 };
 
@@ -95,8 +96,8 @@ struct tls_layer {
 	uint64_t handshake_bytes; /* by OpenSSL for those that are handshaking */
 	uint64_t held_bytes;      /* by OpenSSL for all */
 	uint32_t chunks;          /* borrowed for it */
-	uint32_t out_bytes;       /* encrypted at a time: --ssl-wbuf-size */
-	char *gathered;           /* out_bytes */
+	uint32_t out_bytes;       /* of room for what is encrypted at a time: --ssl-wbuf-size */
+	char gathered[TLS_RECORD_BYTES];
 	char plain[PLAIN_BYTES];
 };
 

@@ -1,17 +1,23 @@
 /* server/tls/tls_send.c: bytes out. See server/tls/tls_layer.h.
  *
- *     pieces  [VALUE ..][the value ............][\r\nEND]
- *                 |  so many bytes at a time that they fill out_bytes; small ones are gathered first
- *     out     [record][record]  --> io        the next part when these have gone
+ *     pieces  [VALUE ..][the value .........][the value ...][\r\nEND]
+ *                 |  small ones are gathered, so that each record but the last is full
+ *     out     [   record   ][   record   ][   record   ][ record ]  --> io, in one send
  *
  * An answer of several pieces is one record, as far as it fits: each costs 22 bytes and more, and half
- * a microsecond. */
+ * a microsecond.
+ *
+ * A send costs the kernel its way through TCP, so as many records go in one as --ssl-wbuf-size has
+ * room for: a get of 200 kB takes 0.73 of the processor time with 64 KiB that it takes with 16 KiB.
+ * What is to go next is encrypted when that has gone. */
 #include "server/tls/tls_layer.h"
 
 #include "base/assert.h"
 #include "base/bits.h"
 
 #include <string.h>
+
+#define CUT_BYTES_MIN 4096u /* of a record that is not the last */
 
 bool tls_flush(struct tls_stream *stream) {
 	while (!stream->is_sending && stream->out_begin < stream->out_end) {
@@ -41,33 +47,54 @@ static void advance(struct tls_stream *stream, size_t bytes) {
 	}
 }
 
-/* The next bytes, in one piece, at most out_bytes of them. */
-static struct iovec next_part(struct tls_stream *stream) {
-	struct tls_layer *layer = stream->layer;
+/* What the next record is of, at most so many bytes. One that OpenSSL has begun is of the same bytes
+ * again. */
+static struct iovec next_record(struct tls_stream *stream, size_t room) {
+	char *gathered = stream->layer->gathered;
 	const struct iovec *piece = stream->pieces;
 	size_t offset = stream->piece_offset, left = piece->iov_len - offset, count = 0;
-	if (stream->piece_count == 1 || left >= layer->out_bytes)
-		return (struct iovec){(char *)piece->iov_base + offset, smaller(left, layer->out_bytes)};
-	for (size_t i = 0; i < stream->piece_count && count < layer->out_bytes; i++, offset = 0) {
-		size_t part = smaller(piece[i].iov_len - offset, layer->out_bytes - count);
-		memcpy(layer->gathered + count, (const char *)piece[i].iov_base + offset, part);
+	size_t most = stream->begun_bytes > 0 ? stream->begun_bytes : smaller(room, TLS_RECORD_BYTES);
+	if (stream->piece_count == 1 || left >= most)
+		return (struct iovec){(char *)piece->iov_base + offset, smaller(left, most)};
+	for (size_t i = 0; i < stream->piece_count && count < most; i++, offset = 0) {
+		size_t part = smaller(piece[i].iov_len - offset, most - count);
+		memcpy(gathered + count, (const char *)piece[i].iov_base + offset, part);
 		count += part;
 	}
-	return (struct iovec){layer->gathered, count};
+	return (struct iovec){gathered, count};
 }
 
-static enum tls_step write_part(struct tls_stream *stream, const struct iovec *part) {
+/* Room for all that is to go, or for as much as is encrypted at a time. */
+static uint32_t room_wanted(const struct tls_stream *stream) {
+	size_t most = stream->layer->out_bytes, bytes = 0;
+	for (size_t i = 0; i < stream->piece_count && bytes < most; i++)
+		bytes += stream->pieces[i].iov_len - (i == 0 ? stream->piece_offset : 0);
+	size_t extra_bytes = (bytes / TLS_RECORD_BYTES + 2) * TLS_RECORD_EXTRA_BYTES;
+	return (uint32_t)smaller(bytes + extra_bytes, most);
+}
+
+/* Bytes of a record that still fit; 0: none, or too few to cut a piece for. */
+static size_t room_left(const struct tls_stream *stream) {
+	uint32_t room = stream->out == NULL ? stream->out_wanted : stream->out_room - stream->out_end;
+	if (room <= 2 * TLS_RECORD_EXTRA_BYTES) return 0;
+	room -= TLS_RECORD_EXTRA_BYTES;
+	bool is_cut = stream->pieces->iov_len - stream->piece_offset > room;
+	return stream->out != NULL && is_cut && room < CUT_BYTES_MIN ? 0 : room;
+}
+
+/* As many records as there is room for. */
+static enum tls_step write_records(struct tls_stream *stream) {
 	enum tls_step step = TLS_DONE;
-	size_t records = part->iov_len / TLS_RECORD_BYTES + 1;
-	stream->out_wanted = (uint32_t)(part->iov_len + records * TLS_RECORD_EXTRA_BYTES);
-	for (size_t at = 0; at < part->iov_len && step == TLS_DONE;) {
+	size_t room;
+	stream->out_wanted = room_wanted(stream);
+	while (step == TLS_DONE && stream->piece_count > 0 && (room = room_left(stream)) > 0) {
+		struct iovec record = next_record(stream, room);
 		int64_t before_bytes = stream->session.held_bytes;
 		size_t written = 0;
-		step = tls_session_write(&stream->session, (const char *)part->iov_base + at,
-								 smaller(part->iov_len - at, TLS_RECORD_BYTES), &written);
+		step = tls_session_write(&stream->session, record.iov_base, record.iov_len, &written);
 		tls_charge(stream, before_bytes);
+		stream->begun_bytes = step == TLS_FULL ? (uint32_t)record.iov_len : 0;
 		advance(stream, written);
-		at += written;
 	}
 	return step;
 }
@@ -75,8 +102,7 @@ static enum tls_step write_part(struct tls_stream *stream, const struct iovec *p
 bool tls_pump(struct tls_stream *stream) {
 	while (tls_flush(stream)) {
 		if (stream->piece_count == 0) return true;
-		struct iovec part = next_part(stream);
-		enum tls_step step = write_part(stream, &part);
+		enum tls_step step = write_records(stream);
 		if (step == TLS_FAILED) {
 			stream->layer->counts->record_errors++;
 			tls_break(stream);
