@@ -3,12 +3,17 @@
  *     stats -> history_read -> look -> seconds   [ . . . . . 300 ]   each
  *                                  '-> minutes   [ . . . 1,440 ]     one in 60 s
  *
+ * Who asks the workers wakes them. Each counts where something happens to it; where no count has
+ * changed since the last look, no figure has but the time and what is resident. What changes without
+ * (a limit, memory that a sleeper gives back) is seen ten seconds later.
+ *
  * A look that fails, because a worker does not answer, leaves a hole: times tell where it is. */
 #include "http/http_history.h"
 
 #include "base/assert.h"
 #include "base/number_text.h"
 #include "http/http_json.h"
+#include "os/process_figures.h"
 
 #include <string.h>
 
@@ -17,6 +22,7 @@
 #define PATIENCE_NS (2 * NUMBER_SECOND_NS)
 #define NS_A_MS UINT64_C(1000000)
 #define PPM_DIGITS 6u
+#define STILL_LOOKS_MAX 9u
 
 static const struct {
 	const char *name;
@@ -137,13 +143,44 @@ void history_write(struct history *history, uint64_t now_ns, struct text *out) {
 
 /* ------------------------------------------------------------------ looking ---------------- */
 
-static void look(struct history *history) {
+static uint64_t stirred(const struct server *server) {
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i < server->worker_count; i++)
+		sum += atomic_load_explicit(&server->worker[i].stirred, memory_order_relaxed);
+	return sum;
+}
+
+/* Asks the workers. False: they do not answer. */
+static bool ask(struct history *history, struct history_look *out) {
 	struct text answer = {0};
-	struct history_look seen = {0};
 	asks_perform(&history->asks, true, "", PATIENCE_NS, &answer);
-	seen.at_ns = os_now_ns();
-	if (history_read(&answer, &seen)) history_add(history, &seen);
+	out->at_ns = os_now_ns();
+	bool is_read = history_read(&answer, out);
 	text_deinit(&answer);
+	history->last = *out;
+	if (!is_read) history->last.at_ns = 0;
+	history->stirred = stirred(history->asks.server); /* to be asked has stirred them */
+	history->still_count = 0;
+	return is_read;
+}
+
+/* What nobody has to be woken for. */
+static struct history_look look_again(struct history *history) {
+	const struct server *server = history->asks.server;
+	struct history_look look = history->last;
+	look.at_ns = os_now_ns();
+	look.figure[HISTORY_uptime] = (look.at_ns - server->started.begun_ns) / NUMBER_SECOND_NS;
+	look.figure[HISTORY_snug_resident_bytes] = os_resident_bytes();
+	history->still_count++;
+	return look;
+}
+
+static void look(struct history *history) {
+	struct history_look seen = {0};
+	bool is_still = history->last.at_ns != 0 && history->still_count < STILL_LOOKS_MAX &&
+					history->stirred == stirred(history->asks.server);
+	if (is_still) seen = look_again(history);
+	if (is_still || ask(history, &seen)) history_add(history, &seen);
 }
 
 static void run(void *context) {
@@ -164,6 +201,7 @@ void history_init(struct history *history, struct server *server) {
 	asks_init(&history->asks, server);
 	history->is_stopping = 0;
 	history->is_running = false;
+	history->last = (struct history_look){0};
 }
 
 bool history_start(struct history *history) {

@@ -9,7 +9,8 @@
  * minute, though only its first look is kept.
  *
  * COST. A thread of its own asks all workers once a second, as a scrape does, also while nobody reads
- * the page. The rings have a fixed size, HISTORY_BYTES, within what HTTP may hold
+ * the page. While nothing happens on any of them it wakes none: the figures are those of the last
+ * look, for ten seconds at most. The rings have a fixed size, HISTORY_BYTES, within what HTTP may hold
  * (http/http_memory.h). Nothing is kept over a restart. */
 #ifndef SNUG_HTTP_HTTP_HISTORY_H
 #define SNUG_HTTP_HTTP_HISTORY_H
@@ -70,6 +71,9 @@ struct history {
 	struct history_ring seconds;
 	struct history_ring minutes;
 	struct history_look looks[HISTORY_SECONDS + HISTORY_MINUTES];
+	struct history_look last; /* the thread's own, as are the next two; at_ns of 0: none */
+	uint64_t stirred;         /* on all workers, behind it */
+	uint32_t still_count;     /* looks since then that were the same */
 	struct asks asks; /* its own: when workers do not answer it holds up nobody else's */
 	struct os_thread thread;
 	_Atomic uint32_t is_stopping; /* atomic: history_stop sets it, and wakes the thread */

@@ -171,6 +171,7 @@ struct server_worker {
 	struct hot_keys *hot_keys;                  /* of its connections; in its turn */
 	uint32_t watched_kinds; /* enum watch_kind, as of this turn: what somebody watches */
 	uint64_t limit_bytes;   /* of its own memory, as settings_live was last seen to say */
+	_Atomic uint64_t stirred; /* atomic: the owner adds 1 where something happens, anyone reads */
 	struct turn *turn;      /* server_worker.c's own */
 };
 

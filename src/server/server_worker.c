@@ -287,10 +287,17 @@ static bool take_answers(struct server_worker *worker) {
 	return total > 0;
 }
 
+/* Something has happened that may have changed its figures. */
+static void stir(struct server_worker *worker) {
+	uint64_t stirred = atomic_load_explicit(&worker->stirred, memory_order_relaxed);
+	atomic_store_explicit(&worker->stirred, stirred + 1, memory_order_relaxed);
+}
+
 void server_worker_run(struct server_worker *worker, void *const *requests, size_t count) {
 	/* it may come out of a sleep, before its turn */
 	server_worker_look_at_clocks(worker, os_now_ns());
 	worker->connections.requests_in += count;
+	stir(worker);
 	requests_serve(worker->shard, worker->index, &worker->counts,
 				   (struct request *const *)(const void *)requests, count);
 }
@@ -479,6 +486,7 @@ bool server_worker_turn(struct server_worker *worker) {
 	if (has_news && workers_note_traffic(worker->server->workers, worker->index, now_ns))
 		goes_on = true;
 	goes_on |= upkeep_turn(&turn->upkeep, worker->shard, now_ns, has_worked);
+	if (has_worked || goes_on) stir(worker);
 	return goes_on || turn->heard >= HEARD_MANY || is_left_over(turn, has_worked);
 }
 
