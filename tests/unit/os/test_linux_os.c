@@ -2,9 +2,11 @@
  * resident pages. */
 #include "unit/cmocka_all.h"
 
+#include "os/threads.h"
+
+#include <signal.h>
 #include <snug/heap.h>
 #include <snug/os.h>
-
 #include <string.h>
 #include <sys/mman.h>
 
@@ -121,6 +123,24 @@ static void clock_goes_forward(void **state) {
 	}
 }
 
+static void read_mask(void *context) {
+	pthread_sigmask(SIG_SETMASK, NULL, context);
+}
+
+/* The kernel ends the process by a blocked one, even where the host handles it. */
+static void threads_do_not_block_what_their_instructions_raise(void **state) {
+	(void)state;
+	static const int raised[] = {SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
+	struct os_thread thread;
+	sigset_t mask;
+	sigemptyset(&mask);
+	assert_true(os_thread_start(&thread, read_mask, &mask));
+	os_thread_join(&thread);
+	assert_true(sigismember(&mask, SIGTERM));
+	for (size_t i = 0; i < sizeof raised / sizeof raised[0]; i++)
+		assert_false(sigismember(&mask, raised[i]));
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reserves_aligned_and_zeroed),
@@ -131,6 +151,7 @@ int main(void) {
 		cmocka_unit_test(decommit_reports_failure),
 		cmocka_unit_test(populate_makes_resident_and_keeps_content),
 		cmocka_unit_test(clock_goes_forward),
+		cmocka_unit_test(threads_do_not_block_what_their_instructions_raise),
 	};
 	return cmocka_run_group_tests(tests, get_os, NULL);
 }
