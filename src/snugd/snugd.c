@@ -367,7 +367,7 @@ static void *stop(void *context) {
 }
 
 static void remove_traces(struct snugd *snugd) {
-	listeners_close(&snugd->listeners);
+	listeners_close(&snugd->listeners, &snugd->log);
 	pid_file_close(&snugd->pid_file);
 }
 

@@ -24,6 +24,7 @@
 
 #include "base/address_text.h"
 #include "base/assert.h"
+#include "base/log_line.h"
 #include "os/threads.h"
 #include "server/process/supervisor.h"
 
@@ -79,7 +80,15 @@ static void end_listening(int fd) {
 	(void)close(fd);
 }
 
-static void close_one(struct listener *listener) {
+/* Who started as root and became another user may not remove it from root's directory. */
+static void remove_file(const char *path, const snug_log *log) {
+	if (unlink(path) == 0 || errno == ENOENT || log == NULL) return;
+	snug_log_line(log, SNUG_LOG_INFO,
+				  "%s: stays behind (%s); nobody answers there, and the next start removes it",
+				  path, strerror(errno));
+}
+
+static void close_one(struct listener *listener, const snug_log *log) {
 	for (uint32_t i = 0; i < listener->fd_count; i++) {
 		if (listener->fds[i] >= 0 && listener->is_inherited)
 			(void)close(listener->fds[i]);
@@ -88,7 +97,7 @@ static void close_one(struct listener *listener) {
 	}
 	bool is_path = (listener->kind == LISTENER_UNIX || listener->kind == LISTENER_CONTROL) &&
 				   !listener->is_inherited;
-	if (is_path && listener->name[0] != '\0') (void)unlink(listener->name);
+	if (is_path && listener->name[0] != '\0') remove_file(listener->name, log);
 	free(listener->fds);
 }
 
@@ -324,7 +333,8 @@ bool listeners_add_control(const struct settings *settings, struct listeners *li
 	bool is_open = open_unix(listeners, LISTENER_CONTROL, path, CONTROL_MASK, CONTROL_BACKLOG, why);
 	if (is_open && settings->control_group[0] != '\0')
 		is_open = admit_group(path, settings->control_group, why);
-	if (!is_open && listeners->count > before) close_one(&listeners->listener[--listeners->count]);
+	if (!is_open && listeners->count > before)
+		close_one(&listeners->listener[--listeners->count], NULL);
 	return is_open;
 }
 
@@ -433,15 +443,15 @@ bool listeners_open(const struct settings *settings, struct listeners *out, stru
 	SNUG_ASSERT(settings->accept_threads > 0);
 	struct listeners listeners = {0};
 	if (!open_all(settings, &listeners, why)) {
-		listeners_close(&listeners);
+		listeners_close(&listeners, NULL);
 		return false;
 	}
 	*out = listeners;
 	return true;
 }
 
-void listeners_close(struct listeners *listeners) {
-	for (uint32_t i = 0; i < listeners->count; i++) close_one(&listeners->listener[i]);
+void listeners_close(struct listeners *listeners, const snug_log *log) {
+	for (uint32_t i = 0; i < listeners->count; i++) close_one(&listeners->listener[i], log);
 	free(listeners->listener);
 	*listeners = (struct listeners){0};
 }

@@ -50,8 +50,8 @@ uint32_t listeners_count_open(const struct listeners *listeners);
 void listeners_waiting(const struct listeners *listeners, uint64_t *waiting, uint64_t *room);
 /* The control socket; NULL: there is none. */
 const struct listener *listeners_control(const struct listeners *listeners);
-/* Closes, removes socket files. */
-void listeners_close(struct listeners *listeners);
+/* Closes, removes socket files. The log is told of one that cannot be removed; NULL: nobody is. */
+void listeners_close(struct listeners *listeners, const snug_log *log);
 
 /* What one of the workers that take connections accepts from. -1: nothing of this listener. */
 static inline int listener_fd(const struct listener *listener, uint32_t worker) {

@@ -131,7 +131,7 @@ static void one_worker_has_one_socket(void **state) {
 	assert_ready(listener->fds[0]);
 	assert_true(connects_to(AF_INET, listener->port));
 	uint16_t port = listener->port;
-	listeners_close(&listeners);
+	listeners_close(&listeners, NULL);
 	assert_int_equal(listeners.count, 0);
 	assert_false(connects_to(AF_INET, port));
 }
@@ -152,7 +152,7 @@ static void four_workers_share_the_port_that_the_kernel_chose(void **state) {
 		for (uint32_t other = 0; other < worker; other++)
 			assert_int_not_equal(fd, listener_fd(listener, other));
 	}
-	listeners_close(&listeners);
+	listeners_close(&listeners, NULL);
 }
 
 /* Shared among our workers, but with nobody else: not even with another snugd of the same user. */
@@ -165,7 +165,7 @@ static void an_address_in_use_is_refused(void **state) {
 			struct settings same = tcp("127.0.0.1", listeners.listener[0].port, others);
 			refused(&same, listeners.listener[0].name, strerror(EADDRINUSE));
 		}
-		listeners_close(&listeners);
+		listeners_close(&listeners, NULL);
 	}
 }
 
@@ -180,12 +180,12 @@ static void v6_is_v6_alone(void **state) {
 	(void)snprintf(name, sizeof name, "[::1]:%u", port);
 	assert_string_equal(listeners.listener[0].name, name);
 	assert_true(connects_to(AF_INET6, port));
-	listeners_close(&listeners);
+	listeners_close(&listeners, NULL);
 	settings = tcp("::", SETTINGS_PORT_ANY, 1);
 	listeners = opened(&settings);
 	assert_true(connects_to(AF_INET6, listeners.listener[0].port));
 	assert_false(connects_to(AF_INET, listeners.listener[0].port));
-	listeners_close(&listeners);
+	listeners_close(&listeners, NULL);
 }
 
 static void a_star_is_every_address(void **state) {
@@ -199,7 +199,7 @@ static void a_star_is_every_address(void **state) {
 		assert_int_equal(listeners.listener[1].port, port);
 		assert_true(connects_to(AF_INET6, port));
 	}
-	listeners_close(&listeners);
+	listeners_close(&listeners, NULL);
 }
 
 /* What is absent may be left out, what is taken may not. */
@@ -210,7 +210,7 @@ static void half_a_star_is_refused(void **state) {
 	struct listeners listeners = opened(&settings);
 	settings = tcp("*", listeners.listener[0].port, 1);
 	refused(&settings, "[::]", strerror(EADDRINUSE));
-	listeners_close(&listeners);
+	listeners_close(&listeners, NULL);
 }
 
 static void several_addresses_take_one_port(void **state) {
@@ -225,7 +225,7 @@ static void several_addresses_take_one_port(void **state) {
 	assert_int_equal(listeners.listener[0].port, listeners.listener[3].port);
 	assert_int_equal(listeners.listener[0].port, listeners.listener[1].port);
 	assert_int_not_equal(listeners.listener[0].port, listeners.listener[2].port);
-	listeners_close(&listeners);
+	listeners_close(&listeners, NULL);
 }
 
 static void names_are_looked_up(void **state) {
@@ -239,7 +239,7 @@ static void names_are_looked_up(void **state) {
 	assert_true(listeners.count >= 1);
 	assert_true(connects_to(AF_INET, listeners.listener[0].port) ||
 				connects_to(AF_INET6, listeners.listener[0].port));
-	listeners_close(&listeners);
+	listeners_close(&listeners, NULL);
 }
 
 static void what_is_no_address_is_refused(void **state) {
@@ -297,7 +297,7 @@ static void unix_sockets_have_their_access_bits(void **state) {
 	assert_ptr_equal(listeners_control(&listeners), &listeners.listener[1]);
 	assert_int_equal(listener_fd(&listeners.listener[1], 1), -1);
 	assert_true(connects_to_path(place->path));
-	listeners_close(&listeners);
+	listeners_close(&listeners, NULL);
 	assert_int_equal(access(place->path, F_OK), -1);
 	assert_int_equal(access(place->control, F_OK), -1);
 	(void)umask(mask);
@@ -312,8 +312,8 @@ static void what_a_crash_left_is_removed(void **state) {
 	assert_false(connects_to_path(place->path));
 	struct listeners next = opened(&settings);
 	assert_true(connects_to_path(place->path));
-	listeners_close(&next);
-	listeners_close(&listeners);
+	listeners_close(&next, NULL);
+	listeners_close(&listeners, NULL);
 }
 
 static void what_is_in_use_is_left_alone(void **state) {
@@ -322,7 +322,7 @@ static void what_is_in_use_is_left_alone(void **state) {
 	struct listeners listeners = opened(&settings);
 	refused(&settings, place->path, "another process listens there");
 	assert_true(connects_to_path(place->path));
-	listeners_close(&listeners);
+	listeners_close(&listeners, NULL);
 	FILE *file = fopen(place->path, "we");
 	assert_non_null(file);
 	assert_int_equal(fclose(file), 0);
@@ -352,7 +352,7 @@ static void what_is_busy_is_left_alone(void **state) {
 	assert_true(is_full);
 	refused(&settings, place->path, "another process listens there");
 	while (count > 0) (void)close(clients[--count]);
-	listeners_close(&listeners);
+	listeners_close(&listeners, NULL);
 }
 
 static struct listeners with_control(const struct settings *settings, bool is_fine) {
@@ -375,7 +375,7 @@ static void the_control_socket_is_where_the_server_is(void **state) {
 	(void)snprintf(path, sizeof path, "%s.control", place->path);
 	assert_string_equal(listeners_control(&listeners)->name, path);
 	assert_int_equal(mode_of(path), 0600);
-	listeners_close(&listeners);
+	listeners_close(&listeners, NULL);
 	assert_int_equal(access(path, F_OK), -1);
 	/* By the port in the user's own directory, if it is his. */
 	assert_int_equal(setenv("XDG_RUNTIME_DIR", place->directory, 1), 0);
@@ -390,20 +390,20 @@ static void the_control_socket_is_where_the_server_is(void **state) {
 	struct listeners others = with_control(&second, false);
 	assert_null(listeners_control(&others));
 	assert_true(connects_to_path(path));
-	listeners_close(&others);
-	listeners_close(&listeners);
+	listeners_close(&others, NULL);
+	listeners_close(&listeners, NULL);
 	/* There is nothing to name it after. */
 	second = tcp("127.0.0.1", SETTINGS_PORT_NONE, 1);
 	listeners = with_control(&second, false);
 	assert_int_equal(listeners.count, 0);
-	listeners_close(&listeners);
+	listeners_close(&listeners, NULL);
 	/* None is wanted. */
 	strcpy(settings.control_path, SETTINGS_NO_CONTROL);
 	listeners = opened(&settings);
 	struct text why = {0};
 	assert_true(control_socket_open(&settings, &listeners, &why));
 	assert_null(listeners_control(&listeners));
-	listeners_close(&listeners);
+	listeners_close(&listeners, NULL);
 	assert_int_equal(unsetenv("XDG_RUNTIME_DIR"), 0);
 }
 
@@ -416,7 +416,7 @@ static void a_group_may_be_let_in(void **state) {
 	(void)snprintf(settings.control_group, sizeof settings.control_group, "%s", own->gr_name);
 	struct listeners listeners = opened(&settings);
 	assert_int_equal(mode_of(place->control), 0660);
-	listeners_close(&listeners);
+	listeners_close(&listeners, NULL);
 	strcpy(settings.control_group, "no-such-group");
 	refused(&settings, "no-such-group", "--control-group: there is no group");
 	assert_int_equal(access(place->control, F_OK), -1);

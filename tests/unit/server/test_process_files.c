@@ -110,7 +110,7 @@ static void the_port_file_has_a_line_for_each_tcp_listener(void **state) {
 	too_long[sizeof too_long - 1] = '\0';
 	assert_false(port_file_write(too_long, &listeners, &why));
 	text_deinit(&why);
-	listeners_close(&listeners);
+	listeners_close(&listeners, NULL);
 	assert_int_equal(rmdir(directory), 0); /* nothing was left beside it */
 }
 
