@@ -9,7 +9,8 @@
  *
  * What an allocation's last resort stored in pieces in other objects' slabs (snug_stats.lent_slots)
  * goes into slots of its own before compaction, or together into fewer of those slabs, and is
- * reported apart. Tables that became smaller are given back at the end.
+ * reported apart. The pages gained let more of it go, so both are repeated, 8 times at most, until
+ * no page more is gained. Tables that became smaller are given back at the end.
  *
  * Whole, or in slices with other work in between:
  *

@@ -430,6 +430,9 @@ struct defragment {
 	bool drains;        /* the round of draining has begun: what was given up is in line again */
 	uint32_t returning; /* region number + 1 of which a part was returned; 0: none */
 	struct merge_search search;
+	/* how often guests have gone home and compaction followed, and totals.released_slabs before it */
+	uint32_t laps;
+	uint64_t released_at_lap;
 	/* of the rehome phase: the same; and hosts of the class that were left as they are */
 	uint32_t rehome_cursor;
 	uint32_t rehome_left;

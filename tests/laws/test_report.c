@@ -519,6 +519,7 @@ static void drains_scattered_units(void **state) {
 		snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
 									 .limit_bytes = 24 * MIB,
 									 .page_bytes = page_bytes,
+									 .no_last_resort = true, /* whose pieces take pages first */
 									 .os = &fake.os};
 		herd_init(&large, page_bytes == 16384, &options);
 		herd_fill(&large, UINT64_MAX, 50, 3000);
