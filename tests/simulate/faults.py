@@ -30,6 +30,16 @@ FAULTS = {
             )
         ],
     ),
+    "errors-are-left": (
+        "what OpenSSL has left in its queue of errors is taken for another session's",
+        [
+            (
+                "src/server/tls/tls_session.c",
+                "	if (library->ERR_peek_last_error() != 0) library->ERR_clear_error();",
+                "	(void)library;",
+            )
+        ],
+    ),
     "refused-reservation": (
         "a reservation's record is given back twice after a reset",
         [

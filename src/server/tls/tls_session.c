@@ -22,8 +22,11 @@ static int64_t begin(void) {
 	return tls_library_taken_bytes();
 }
 
-/* What others had taken may have been given back. */
+/* What others had taken may have been given back. What a success has left in the queue would be taken
+ * for the next call's own, whichever session's that is. */
 static void end(struct tls_session *session, int64_t before_bytes) {
+	const struct tls_library *library = library_of(session);
+	if (library->ERR_peek_last_error() != 0) library->ERR_clear_error();
 	session->held_bytes += tls_library_taken_bytes() - before_bytes;
 	if (session->held_bytes < 0) session->held_bytes = 0;
 }
