@@ -7,8 +7,10 @@
  * WINDOW. Of the rest of a leased value as many bytes as have at most 32 extents: all of it is
  * tried, then half, then a quarter.
  *
- * RESERVING A LARGE VALUE takes the place of many small ones: in slices of 32 KiB, between which
- * others are served. The request comes back unfinished and is sent again.
+ * RESERVING A LARGE VALUE takes the place of many small ones: in slices, between which others are
+ * served. The request comes back unfinished and is sent again. A slice goes on by 32 KiB until 64
+ * items have gone or been moved. So a value that takes the place of some large ones is not put off:
+ * what its client sends meanwhile would have to be kept, and be received a buffer at a time.
  *
  *     try without evicting --it fits--> lease
  *         \--no--> promise (or refuse: nothing goes for a lease that may not be had in the end)
@@ -23,6 +25,7 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "cache/operation/operation_parts.h"
+#include "mem/types.h"
 
 #include <string.h>
 
@@ -80,6 +83,7 @@ static void hand_over(snug_shard *shard, struct request *request) {
 }
 
 #define SLICE_BYTES 32768u
+#define SLICE_ITEMS 64u
 #define ROUNDS_MAX 9u
 #define ROUND_SHARE 8u
 
@@ -107,8 +111,8 @@ static snug_error reserve_at_once(snug_shard *shard, struct request *request) {
 	return snug_shard_reserve(shard, &operation->key, operation->value_bytes, &operation->lease);
 }
 
-/* What comes next towards the lease: all of it, or one slice of room, or a refusal. */
-static snug_error reserve_slice(snug_shard *shard, struct request *request) {
+/* What comes next towards the lease: all of it, or some room, or a refusal. */
+static snug_error reserve_part(snug_shard *shard, struct request *request) {
 	struct operation *operation = &request->operation;
 	size_t bytes = operation->value_bytes;
 	snug_error error = SNUG_OK;
@@ -129,6 +133,22 @@ static snug_error reserve_slice(snug_shard *shard, struct request *request) {
 	if (request->is_unfinished) return SNUG_OK;
 	end_promise(shard, request);
 	return reserve_at_once(shard, request);
+}
+
+/* Items that have gone or been moved, ever. */
+static uint64_t work_done(const snug_shard *shard) {
+	const snug_shard_stats *counts = &shard->stats;
+	return counts->evictions + counts->expired + counts->flushed + shard->heap->totals.moves;
+}
+
+/* As much as a slice allows. It ends: each part that leaves it unfinished has made some room. */
+static snug_error reserve_slice(snug_shard *shard, struct request *request) {
+	uint64_t before = work_done(shard);
+	snug_error error;
+	do {
+		error = reserve_part(shard, request);
+	} while (!error && request->is_unfinished && work_done(shard) - before < SLICE_ITEMS);
+	return error;
 }
 
 static void reserve(snug_shard *shard, struct operation_counts *counts, struct request *request) {

@@ -8,12 +8,17 @@
  * So a value of many MiB takes no memory of the connection's, and is copied once. The old value is
  * there until the new one is stored: a client that goes in the midst of it leaves the old one.
  *
+ * Where the owner is this worker and there is room at once, nothing keeps a value of 32 KiB and more:
+ * the io may bring it in large parts. Otherwise what it brings meanwhile must be kept.
+ *
  * The record of the sink becomes that of the answer. */
 #include "base/assert.h"
 #include "server/connection/connection.h"
 #include "server/protocol/answer.h"
 
 #include <string.h>
+
+#define LARGE_BYTES 32768u
 
 static void reserve_answered(struct record *record);
 
@@ -31,7 +36,10 @@ void sink_begin(struct connection *connection, const struct command *command) {
 	record->lease_offset = 0;
 	connection->sink = record;
 	connection->input_state = INPUT_WAIT;
-	if (turn_request(connection->worker, record)) reserve_answered(record);
+	if (!turn_request(connection->worker, record)) return;
+	bool is_large = record->request.operation.value_bytes >= LARGE_BYTES;
+	if (is_large && !record->request.is_unfinished) io_take_much(&connection->stream);
+	reserve_answered(record);
 }
 
 static void begin_window(struct connection *connection, struct record *record) {

@@ -42,7 +42,7 @@ struct io;
 
 struct io_stream {
 	int fd;
-	uint16_t state;   /* the io's own, from here on, but for two bits */
+	uint16_t state;   /* the io's own, from here on, but for three bits */
 	uint16_t pending; /* what the kernel still has of this stream */
 	struct io_stream *next;
 	struct io_stream *previous;
@@ -58,6 +58,14 @@ struct io_stream {
 
 /* Of a layer above the io (server/tls/tls_io.h): the stream is its own. Set once it is open. */
 #define IO_SECURED ((uint16_t)0x4000)
+
+/* What comes next is taken as fast as it comes, such as a large value into the memory where it will lie:
+ * may be received in larger parts, until the stream is paused again. A hint, at any time. */
+#define IO_TAKES_MUCH ((uint16_t)0x2000)
+
+static inline void io_take_much(struct io_stream *stream) {
+	stream->state |= IO_TAKES_MUCH;
+}
 
 static inline void io_tell_late(struct io_stream *stream, bool may_be_late) {
 	stream->state = (uint16_t)((stream->state & ~IO_TOLD_LATE) | (may_be_late ? IO_TOLD_LATE : 0));

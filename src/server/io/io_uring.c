@@ -19,7 +19,8 @@
  *     RECEIVING   a receive is armed; its last completion ends that, and arms the next one
  *     PAUSED      the receive is cancelled; what lies in buffers by then still comes
  *     CROWDS      was paused for what had come, so it is received from a buffer at a time, and not
- *                 half of all buffers in one go, until three receives have not filled theirs
+ *                 half of all buffers in one go, until three receives have not filled theirs, or
+ *                 what comes is taken as fast as it comes (io_take_much)
  *     CLOSED      all is cancelled; once pending is 0 it is GONE: the descriptor is closed, and
  *                 `closed` is told
  *
@@ -61,7 +62,7 @@
 #include <unistd.h>
 
 #define COMPLETIONS_MAX 256u /* handled in one poll */
-#define POLLS_A_LOOK 64u    /* of a worker that does not rest; a power of two */
+#define POLLS_A_LOOK 64u     /* of a worker that does not rest; a power of two */
 
 static struct uring_io *uring_of(struct io *io) {
 	return (struct uring_io *)(void *)io;
@@ -87,6 +88,7 @@ static void arm_receive(struct uring_io *self, struct io_stream *stream) {
 	const uint16_t never =
 		STREAM_RECEIVING | STREAM_PAUSED | STREAM_ENDED | STREAM_BROKEN | STREAM_CLOSED;
 	if (stream->state & never) return;
+	if (stream->state & IO_TAKES_MUCH) stream->state &= (uint16_t) ~(IO_TAKES_MUCH | STREAM_CROWDS);
 	struct io_uring_sqe *sqe = next_sqe(self);
 	uring_prepare_receive(sqe, stream->fd, (stream->state & STREAM_CROWDS) != 0);
 	io_uring_sqe_set_data64(sqe, data_of(stream, WHAT_RECEIVE));
@@ -181,6 +183,7 @@ static bool uring_open(struct io *io, struct io_stream *stream, int fd) {
 
 static void uring_pause(struct io *io, struct io_stream *stream) {
 	if (stream->state & STREAM_PAUSED) return;
+	stream->state &= (uint16_t)~IO_TAKES_MUCH;
 	stream->state |= STREAM_PAUSED | STREAM_CROWDS;
 	if (stream->state & STREAM_RECEIVING) cancel(uring_of(io), stream, WHAT_RECEIVE);
 }

@@ -38,7 +38,7 @@ enum stream_state {
 	STREAM_GONE = 64,   /* on the list of those whose end is to be told */
 	STREAM_HEARD = 128, /* on a ring of io_uring_look.c's */
 	/* It was paused for what had come: a buffer at a time, until three receives in a row have not
-	 * filled theirs. Two bits. */
+	 * filled theirs, or io_take_much was called. Two bits. */
 	STREAM_CROWDS_ONE = 256,
 	STREAM_CROWDS = 768,
 	STREAM_SILENT = 1024, /* nothing is said if what is being sent has gone */

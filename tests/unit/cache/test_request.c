@@ -1,7 +1,7 @@
 /* test_request.c: what another thread asks of a shard: values copied, leased, filled in windows;
  * order; visits. And memory of the owner's that counts towards the limit. */
-#include "cache/operation/request.h"
 #include "cache/client/upkeep.h"
+#include "cache/operation/request.h"
 #include "os/fake.h"
 #include "support/test_random.h"
 #include "support/test_secret.h"
@@ -272,6 +272,36 @@ static void a_large_value_takes_its_room_in_slices(void **state) {
 	assert_in_range(evicted_bytes - begun_bytes, LARGE_BYTES / 2, LARGE_BYTES * 3 / 2);
 	request.kind = REQUEST_RELEASE;
 	serve(&stage, &request);
+	stage_end(&stage);
+}
+
+#define OTHER_BYTES 50000u
+
+/* A slice is as much as some items of work, so a few large ones go in one. */
+static void what_displaces_large_values_is_not_put_off(void **state) {
+	(void)state;
+	struct stage stage;
+	snug_extent window[REQUEST_EXTENTS];
+	unsigned char *value = calloc(1, OTHER_BYTES);
+	assert_non_null(value);
+	stage_begin(&stage, false);
+	for (uint32_t i = 0; stats_of(&stage).evictions < 10; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "other%u", i);
+		set(&stage, name, value, OTHER_BYTES);
+	}
+	struct request request = {
+		.kind = REQUEST_RESERVE,
+		.operation = {.key = snug_shard_key("large", 5), .value_bytes = 6 * OTHER_BYTES},
+		.window = window};
+	uint64_t evictions = stats_of(&stage).evictions;
+	serve(&stage, &request);
+	assert_int_equal(request.operation.status, STATUS_STORED);
+	assert_false(request.is_unfinished);
+	assert_in_range(stats_of(&stage).evictions - evictions, 2, 12);
+	request.kind = REQUEST_RELEASE;
+	serve(&stage, &request);
+	free(value);
 	stage_end(&stage);
 }
 
@@ -685,6 +715,7 @@ int main(void) {
 		cmocka_unit_test(a_value_is_taken_before_its_end),
 		cmocka_unit_test(large_values_pass_through_windows),
 		cmocka_unit_test(a_large_value_takes_its_room_in_slices),
+		cmocka_unit_test(what_displaces_large_values_is_not_put_off),
 		cmocka_unit_test(others_between_the_slices_do_not_starve_it),
 		cmocka_unit_test(what_can_never_fit_evicts_nothing),
 		cmocka_unit_test(what_can_not_be_leased_evicts_nothing),
