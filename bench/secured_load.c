@@ -78,9 +78,8 @@ static uint64_t cpu_ns(const char *process) {
 }
 
 static SSL *connected(SSL_CTX *context, uint16_t port) {
-	struct sockaddr_in address = {.sin_family = AF_INET,
-								  .sin_port = htons(port),
-								  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
 		die("cannot connect");
@@ -170,8 +169,7 @@ int main(int argument_count, char **arguments) {
 	value[length] = '\0';
 	struct load load = {.context = SSL_CTX_new(TLS_client_method()),
 						.requests = (unsigned)strtoul(arguments[2], NULL, 10)};
-	if (load.context == NULL ||
-		SSL_CTX_set_min_proto_version(load.context, TLS1_3_VERSION) != 1)
+	if (load.context == NULL || SSL_CTX_set_min_proto_version(load.context, TLS1_3_VERSION) != 1)
 		die("no TLS 1.3");
 	prepare(&load, arguments[3], value, length);
 	for (int at = 0; at < count; at++) {

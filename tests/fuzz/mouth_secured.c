@@ -16,7 +16,7 @@ const uint32_t mouth_tricks = TRICK_COUNT;
 struct tls *mouth_server(void) {
 	const struct settings settings = {
 		.ssl_keyformat = 1,
-		.ssl_wbuf_bytes = 65536,
+		.ssl_wbuf_bytes = 16384,
 		.ssl_handshake_timeout_s = PATIENCE_S,
 		.connections_max = CONNECTIONS_MAX,
 	};

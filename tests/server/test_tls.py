@@ -480,10 +480,10 @@ def test_what_cannot_be_served_is_refused_at_the_start():
 
 
 def test_settings_are_shown_as_memcached_shows_them():
-    with serve("-o", "ssl_wbuf_size=32") as server:
+    with serve("-o", "ssl_wbuf_size=64") as server:
         settings = stats(talk(server), b" settings")
         wanted = {"enabled": "yes", "session_cache": "no", "kernel_tls": "no", "chain_cert": server.certificate, "key": server.key, "verify_mode": "0",
-                  "keyformat": "1", "ciphers": "NULL", "ca_cert": "NULL", "wbuf_size": "32768", "min_version": "tlsv1.2"}
+                  "keyformat": "1", "ciphers": "NULL", "ca_cert": "NULL", "wbuf_size": "65536", "min_version": "tlsv1.2"}
         for name, value in wanted.items():
             assert settings[b"ssl_" + name.encode()] == value.encode(), (name, settings)
 

@@ -203,8 +203,8 @@ enum settings_kind {
 	X(NETWORK, 0, "ssl-session-cache", FLAG, SETTINGS_FIELD(ssl_session_cache), "", 0, 1,          \
 	  "no|yes", "ssl_session_cache",                                                               \
 	  "clients may resume their sessions, which the clients keep, encrypted; a reload ends them")  \
-	X(NETWORK, 0, "ssl-wbuf-size", KIB, SETTINGS_FIELD(ssl_wbuf_bytes), "64", 1024, 262144, "KiB", \
-	  "ssl_wbuf_size", "bytes of answers that are encrypted at a time")                            \
+	X(NETWORK, 0, "ssl-wbuf-size", KIB, SETTINGS_FIELD(ssl_wbuf_bytes), "16", 1024, 262144, "KiB", \
+	  "ssl_wbuf_size", "bytes of answers that are gathered; four times that goes in a send")       \
 	X(NETWORK, 0, "ssl-handshake-timeout", SECONDS, SETTINGS_FIELD(ssl_handshake_timeout_s), "10", \
 	  1, 3600, "SECONDS", "ssl_handshake_timeout",                                                 \
 	  "close connections whose TLS has not begun after so long")                                   \

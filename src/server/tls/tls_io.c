@@ -16,6 +16,7 @@
 #define HANDSHAKES_MAX 512u
 #define HANDSHAKES_SHARE 2u /* of all connections */
 #define HANDSHAKES_MIN 8u
+#define SEND_PARTS UINT64_C(4)
 #define MEMORY_PAUSE_NS UINT64_C(1000000) /* until room for records is looked for again */
 
 /* ------------------------------------------------------------------ close ------------------ */
@@ -334,6 +335,11 @@ static uint32_t handshakes_max(uint32_t connections_max, uint32_t sharers) {
 	return (uint32_t)larger(HANDSHAKES_MIN, smaller(HANDSHAKES_MAX, most));
 }
 
+/* Several of what is gathered go in a send, up to a cell of connection memory. */
+static uint32_t send_bytes(uint32_t wbuf_bytes) {
+	return (uint32_t)larger(wbuf_bytes, smaller(SEND_PARTS * wbuf_bytes, CHUNK_BYTES));
+}
+
 struct io *tls_io_create(struct io *io, struct tls *tls, uint32_t sharers,
 						 const struct tls_hooks *hooks, struct tls_counts *counts,
 						 struct buffers *buffers) {
@@ -349,7 +355,7 @@ struct io *tls_io_create(struct io *io, struct tls *tls, uint32_t sharers,
 	layer->buffers = buffers;
 	layer->handshakes_max = handshakes_max(settings->connections_max, sharers);
 	layer->patience_ns = settings->ssl_handshake_timeout_s * UINT64_C(1000000000);
-	layer->out_bytes = settings->ssl_wbuf_bytes;
+	layer->out_bytes = send_bytes(settings->ssl_wbuf_bytes);
 	io->events = &own_events;
 	io->context = layer;
 	return &layer->io;

@@ -96,7 +96,7 @@ struct tls_layer {
 	uint64_t handshake_bytes; /* by OpenSSL for those that are handshaking */
 	uint64_t held_bytes;      /* by OpenSSL for all */
 	uint32_t chunks;          /* borrowed for it */
-	uint32_t out_bytes;       /* of room for what is encrypted at a time: --ssl-wbuf-size */
+	uint32_t out_bytes;       /* of room for what is encrypted at a time: by --ssl-wbuf-size */
 	char gathered[TLS_RECORD_BYTES];
 	char plain[PLAIN_BYTES];
 };
