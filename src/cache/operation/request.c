@@ -201,7 +201,7 @@ static void prefetch_operation(const struct operation *operation) {
 	__builtin_prefetch(key);
 	__builtin_prefetch(key + operation->key.length - 1);
 	if (operation->kind != OPERATION_STORE) {
-		__builtin_prefetch(&operation->item, 1);
+		fetch_to_write(&operation->item);
 		return;
 	}
 	if (value == NULL) return; /* it lies in a lease */
@@ -219,7 +219,7 @@ static void prefetch(snug_shard *shard, struct request *const *requests, size_t 
 	if (count <= 1) return;
 	for (size_t i = 0; i < count; i++) {
 		__builtin_prefetch(requests[i]);
-		__builtin_prefetch((const char *)requests[i] + REQUEST_ANSWERED_OFFSET, 1);
+		fetch_to_write((const char *)requests[i] + REQUEST_ANSWERED_OFFSET);
 	}
 	for (size_t i = 0; i < count; i++) {
 		if (requests[i]->kind != REQUEST_OPERATION) continue;

@@ -142,9 +142,12 @@ static char *cell_at(const struct connection_memory *memory, uint32_t chunk, enu
  * the request, and a small key and value: another worker has read them, so they would be waited for
  * one by one. */
 static void prefetch_cell(const char *cell, enum cell_kind kind) {
-	static const uint16_t lines_of[CELL_KINDS] = {1, 0xF8F, 1, 1, 1, 1, 1};
-	for (uint32_t lines = lines_of[kind]; lines != 0; lines &= lines - 1)
-		__builtin_prefetch(cell + (size_t)__builtin_ctz(lines) * LINE_BYTES, 1);
+	static const uint8_t record_lines[] = {1, 2, 3, 7, 8, 9, 10, 11};
+	fetch_to_write(cell);
+	if (kind != CELL_RECORD) return;
+#pragma GCC unroll 8
+	for (size_t i = 0; i < sizeof record_lines; i++)
+		fetch_to_write(cell + record_lines[i] * LINE_BYTES);
 }
 
 void *connection_cell_take(struct connection_memory *memory, enum cell_kind kind,

@@ -89,7 +89,8 @@ static size_t run_requests(struct worker *worker, const struct message *batch, s
 	size_t taken = 0, found = 0, first[INBOX_BATCH];
 	for (; taken < count && is_request(&batch[taken]); taken++) {
 		first[taken] = found;
-		for (uint32_t i = 0; i < message_request_count(&batch[taken]); i++, found++) {
+		uint32_t carried = message_request_count(&batch[taken]);
+		for (uint32_t i = 0; i < carried; i++, found++) {
 			requests[found] = batch[taken].requests[i];
 			errors[found] = hook->run == NULL ? SNUG_ERROR_OPTION : SNUG_OK;
 		}
