@@ -239,7 +239,7 @@ static void remove_one(struct one_group *test, snug_ref ref) {
 static void step_all(struct one_group *test) {
 	for (uint32_t step = 0; index_wants_step(&test->index); step++) {
 		REQUIRE_OK(index_step(&test->index));
-		if (step % 16 == 0) require_same(&test->index, test->table);
+		if (step % (16 * TEST_SLOWDOWN) == 0) require_same(&test->index, test->table);
 	}
 	require_same(&test->index, test->table);
 }
@@ -264,7 +264,7 @@ static void one_group_takes_all_its_keys(void **state) {
 	step_all(&test);
 	for (snug_ref ref = 1; ref <= CHOSEN; ref += 2) {
 		remove_one(&test, ref);
-		if (ref % 32 == 1) require_same(&test.index, test.table);
+		if (ref % (32 * TEST_SLOWDOWN) == 1) require_same(&test.index, test.table);
 	}
 	step_all(&test);
 	end_one_group(&test);
@@ -324,7 +324,7 @@ static void a_filter_meets_all_of_a_bucket(void **state) {
 								.random = {test_environment_number("SNUG_SEED", 8)}};
 	for (snug_ref ref = 1; ref <= CHOSEN; ref++)
 		test.table->hashes[ref] |= (uint64_t)(ref % 3) << 61;
-	for (uint32_t round = 0; round < 200; round++) {
+	for (uint32_t round = 0; round < 200 / TEST_SLOWDOWN; round++) {
 		for (snug_ref ref = 1; ref <= CHOSEN; ref++)
 			if (!test.table->there[ref] && test_random_chance(&dropping.random, 100))
 				add(&test.index, test.table, ref, 0);

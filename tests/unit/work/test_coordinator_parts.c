@@ -228,8 +228,8 @@ static void read_while_written(uint32_t length, uint64_t reads) {
 
 static void readers_get_whole_entries(void **state) {
 	(void)state;
-	read_while_written(4, 100000);
-	read_while_written(1, 2000000);
+	read_while_written(4, 100000 / TEST_SLOWDOWN);
+	read_while_written(1, 2000000 / TEST_SLOWDOWN);
 }
 
 /* ------------------------------------------------------------------ tickets ------------------- */
