@@ -304,6 +304,34 @@ static void without_a_budget_all_are_looked_at(void **state) {
 	free_a_third_and_defragment();
 }
 
+/* Each lap has something to gain, for the owner frees in each. */
+static void an_owner_who_frees_sees_its_end(void **state) {
+	(void)state;
+	pinned_holes(100);
+	uint32_t residents = herd.count;
+	while (herd_add(&herd, 3000) == SNUG_OK) continue;
+	unpin_all();
+	const struct defragment *running = &herd.heap->defragment;
+	REQUIRE_OK(snug_defragment_begin(herd.heap, NULL));
+	bool done = false;
+	uint32_t laps = 0, number = 0;
+	herd.may_move = true;
+	while (!done) {
+		REQUIRE_OK(snug_defragment_step(herd.heap, &done));
+		if (running->laps == laps) continue;
+		laps = running->laps;
+		for (uint32_t freed = 0; freed < 45 && number < residents; number += 3) {
+			if (herd.objects[number].name == 0) continue;
+			herd_remove(&herd, number);
+			freed++;
+		}
+	}
+	snug_report report;
+	REQUIRE_OK(snug_defragment_end(herd.heap, &report));
+	herd.may_move = false;
+	REQUIRE(laps == 8, "it ended after %u laps", laps);
+}
+
 /* Records of pins stay where they are, and the guests beside them go home or stay. */
 static void records_hold_their_hosts(void **state) {
 	(void)state;
@@ -369,6 +397,7 @@ int main(void) {
 		BOTH(guests_go_home_whole),
 		BOTH(a_small_budget_goes_on),
 		BOTH(without_a_budget_all_are_looked_at),
+		BOTH(an_owner_who_frees_sees_its_end),
 		BOTH(records_hold_their_hosts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
