@@ -397,6 +397,7 @@ static int finish(struct snugd *snugd, int status) {
 	kept_memory_close(snugd->memory_file, &snugd->log);
 	auth_destroy(snugd->auth);
 	tls_destroy(snugd->tls);
+	remove_traces(snugd); /* may have something to say */
 	bool is_read = log_stderr_stop(LOG_PATIENCE_NS);
 	if (is_read && snugd->why.length > 0) {
 		text_append(&snugd->why, "", 1);
@@ -406,7 +407,6 @@ static int finish(struct snugd *snugd, int status) {
 		else
 			fprintf(stderr, "snugd: %s\n", sentence);
 	}
-	remove_traces(snugd);
 	text_deinit(&snugd->why);
 	process_daemon_failed(&snugd->ready, status);
 	return status;

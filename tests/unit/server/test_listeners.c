@@ -2,6 +2,7 @@
  * when they are not to be had. */
 #include "unit/cmocka_all.h"
 
+#include "base/log_line.h"
 #include "server/process/control_socket.h"
 #include "server/process/listeners.h"
 
@@ -303,6 +304,32 @@ static void unix_sockets_have_their_access_bits(void **state) {
 	(void)umask(mask);
 }
 
+static void keep_line(void *context, snug_log_level level, const char *line) {
+	assert_int_equal(level, SNUG_LOG_INFO);
+	assert_int_equal(((char *)context)[0], '\0');
+	strcpy(context, line);
+}
+
+/* It has become a directory, which root cannot remove as a file, either. */
+static void what_cannot_be_removed_is_told(void **state) {
+	const struct place *place = *state;
+	struct settings settings = unix_socket(place, 0700);
+	char said[SNUG_LOG_LINE_BYTES] = "";
+	const snug_log log = {keep_line, said, SNUG_LOG_INFO};
+	struct listeners listeners = opened(&settings);
+	assert_int_equal(unlink(place->path), 0);
+	assert_int_equal(mkdir(place->path, 0700), 0);
+	listeners_close(&listeners, &log);
+	assert_ptr_equal(strstr(said, place->path), said);
+	assert_non_null(strstr(said, "stays behind"));
+	assert_int_equal(rmdir(place->path), 0);
+	said[0] = '\0';
+	listeners = opened(&settings);
+	assert_int_equal(unlink(place->path), 0); /* by somebody else: there is nothing to tell */
+	listeners_close(&listeners, &log);
+	assert_string_equal(said, "");
+}
+
 static void what_a_crash_left_is_removed(void **state) {
 	const struct place *place = *state;
 	struct settings settings = unix_socket(place, 0700);
@@ -444,6 +471,7 @@ int main(void) {
 		cmocka_unit_test(what_is_no_address_is_refused),
 		cmocka_unit_test_setup_teardown(unix_sockets_have_their_access_bits, make_place,
 										remove_place),
+		cmocka_unit_test_setup_teardown(what_cannot_be_removed_is_told, make_place, remove_place),
 		cmocka_unit_test_setup_teardown(what_a_crash_left_is_removed, make_place, remove_place),
 		cmocka_unit_test_setup_teardown(what_is_in_use_is_left_alone, make_place, remove_place),
 		cmocka_unit_test_setup_teardown(what_is_busy_is_left_alone, make_place, remove_place),
