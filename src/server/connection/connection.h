@@ -137,6 +137,7 @@ struct record {
 };
 
 _Static_assert(offsetof(struct record, request) == 128, "what all records have is two lines");
+_Static_assert(offsetof(struct record, bytes) == 448, "connection_memory.c fetches its lines");
 _Static_assert(sizeof(struct record) <= RECORD_BYTES, "a record is a cell");
 
 #define READ_BYTES_MAX 4096u /* of another's value: larger ones are leased */
