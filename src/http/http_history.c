@@ -5,7 +5,7 @@
  *
  * Who asks the workers wakes them. Each counts where something happens to it; where no count has
  * changed since the last look, no figure has but the time and what is resident. What changes without
- * (a limit, memory that a sleeper gives back) is seen ten seconds later.
+ * (a limit, memory that a sleeper gives back), or in the moment of a look, is seen ten seconds later.
  *
  * A look that fails, because a worker does not answer, leaves a hole: times tell where it is. */
 #include "http/http_history.h"

@@ -74,7 +74,7 @@ struct history {
 	struct history_look last; /* the thread's own, as are the next two; at_ns of 0: none */
 	uint64_t stirred;         /* on all workers, behind it */
 	uint32_t still_count;     /* looks since then that were the same */
-	struct asks asks; /* its own: when workers do not answer it holds up nobody else's */
+	struct asks asks;         /* its own: when workers do not answer it holds up nobody else's */
 	struct os_thread thread;
 	_Atomic uint32_t is_stopping; /* atomic: history_stop sets it, and wakes the thread */
 	bool is_running;              /* constant while the thread runs */

@@ -169,10 +169,10 @@ struct server_worker {
 	uint64_t troubled[TROUBLE_COUNT];           /* its counters when it last looked */
 	struct past past[PAST_MARKS];               /* the latest first */
 	struct hot_keys *hot_keys;                  /* of its connections; in its turn */
-	uint32_t watched_kinds; /* enum watch_kind, as of this turn: what somebody watches */
-	uint64_t limit_bytes;   /* of its own memory, as settings_live was last seen to say */
+	uint32_t watched_kinds;   /* enum watch_kind, as of this turn: what somebody watches */
+	uint64_t limit_bytes;     /* of its own memory, as settings_live was last seen to say */
 	_Atomic uint64_t stirred; /* atomic: the owner adds 1 where something happens, anyone reads */
-	struct turn *turn;      /* server_worker.c's own */
+	struct turn *turn;        /* server_worker.c's own */
 };
 
 /* What somebody above the server holds: asked for in any thread. */

@@ -171,9 +171,9 @@ static bool visit_with_memory(struct visit *visit) {
 
 bool index_left_count(const struct index_left *left, uint64_t *out) {
 	struct visit visit = {.left = left};
-	bool is_done = visit_with_memory(&visit);
+	if (!visit_with_memory(&visit)) return false;
 	*out = visit.total;
-	return is_done;
+	return true;
 }
 
 bool index_left_visit(const struct index_left *left, index_left_visitor visit, void *context) {

@@ -14,7 +14,8 @@
  *
  * Nothing that was left is changed. Who is killed here has made parts that nobody holds.
  *
- * COST. One look at each item, in the order of the old index, which is the order of the new one:
+ * COST. One look at each item, nearly in the order of addresses within a range of hashes
+ * (cache/index/index_left.h), so that both the items and the new index's buckets lie side by side:
  * docs/design/0011-memory-files.md has the figures. Space for a second index and second tables. */
 #include "base/assert.h"
 #include "base/bits.h"
@@ -98,7 +99,7 @@ static void prefetch(const struct recovering *recovering, const uint64_t *entrie
 		heap_recover_prefetch(recovering->heap, entry_ref(entries[i]));
 }
 
-/* Asks for the items of the next ones, then for the buckets of these. */
+/* Asks for the buckets of all, then takes them. */
 static bool take_some(struct recovering *recovering, const uint64_t *entries, uint32_t count) {
 	struct met met[AT_ONCE];
 	SNUG_ASSERT(count <= AT_ONCE);
@@ -117,6 +118,7 @@ static bool take_some(struct recovering *recovering, const uint64_t *entries, ui
 	return recovering->error == SNUG_OK;
 }
 
+/* Asks for the items of the next ones before these are looked at. */
 static bool take_entries(void *context, const uint64_t *entries, uint32_t count) {
 	struct recovering *recovering = context;
 	prefetch(recovering, entries, (uint32_t)smaller(count, AT_ONCE));

@@ -204,7 +204,7 @@ enum settings_kind {
 	  "no|yes", "ssl_session_cache",                                                               \
 	  "clients may resume their sessions, which the clients keep, encrypted; a reload ends them")  \
 	X(NETWORK, 0, "ssl-wbuf-size", KIB, SETTINGS_FIELD(ssl_wbuf_bytes), "16", 1024, 262144, "KiB", \
-	  "ssl_wbuf_size", "bytes of answers that are gathered; four times that goes in a send")       \
+	  "ssl_wbuf_size", "at least so much is encrypted for a send: four times that, up to 64 KiB")  \
 	X(NETWORK, 0, "ssl-handshake-timeout", SECONDS, SETTINGS_FIELD(ssl_handshake_timeout_s), "10", \
 	  1, 3600, "SECONDS", "ssl_handshake_timeout",                                                 \
 	  "close connections whose TLS has not begun after so long")                                   \

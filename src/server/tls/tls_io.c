@@ -335,7 +335,7 @@ static uint32_t handshakes_max(uint32_t connections_max, uint32_t sharers) {
 	return (uint32_t)larger(HANDSHAKES_MIN, smaller(HANDSHAKES_MAX, most));
 }
 
-/* Several of what is gathered go in a send, up to a cell of connection memory. */
+/* Several times what was asked for goes in a send, up to a cell of connection memory. */
 static uint32_t send_bytes(uint32_t wbuf_bytes) {
 	return (uint32_t)larger(wbuf_bytes, smaller(SEND_PARTS * wbuf_bytes, CHUNK_BYTES));
 }

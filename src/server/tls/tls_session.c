@@ -1,8 +1,8 @@
 /* server/tls/tls_session.c: see server/tls/tls_session.h.
  *
  * OpenSSL's queue of errors is the thread's, and what a call finds there it takes for its own. So it
- * is emptied behind each call that has failed, and found empty by the next one. Why it failed is
- * kept as an address of OpenSSL's constant text.
+ * is emptied behind each call, and found empty by the next one. Why one has failed is kept as an
+ * address of OpenSSL's constant text.
  *
  * Each call is between `begin` and `end`, which charge to the session what it has taken. */
 #include "server/tls/tls_session.h"
