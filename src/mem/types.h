@@ -212,7 +212,8 @@ struct arena {
 	uintptr_t bias; /* address = bias + offset */
 	size_t reserved_bytes;
 	bool huge_pages;
-	bool is_lean; /* less addresses for its tables than the limit could fill (mem/heap.c) */
+	bool huge_growth; /* a whole region at a time, beyond GROWN_BYTES */
+	bool is_lean;     /* less addresses for its tables than the limit could fill (mem/heap.c) */
 
 	struct range page_range;
 	struct range region_range;
