@@ -264,6 +264,33 @@ static void guests_go_home_whole(void **state) {
 	go_beside_and_home(500);
 }
 
+#define LAPS_MAX 8u
+
+/* An owner who frees between all steps, so that each lap gains a page, does not keep it from its
+ * end. */
+static void laps_have_an_end(void **state) {
+	(void)state;
+	pinned_holes(100);
+	while (herd_add(&herd, 3000) == SNUG_OK) continue;
+	unpin_all();
+	snug_defragment_options options = snug_defragment_options_default();
+	snug_report report;
+	bool done = false;
+	options.step_bytes = 1000;
+	REQUIRE_OK(snug_defragment_begin(herd.heap, &options));
+	for (uint32_t number = 0; !done; number += 7) {
+		herd.may_move = true;
+		REQUIRE_OK(snug_defragment_step(herd.heap, &done));
+		herd.may_move = false;
+		if (herd.objects[number % herd.count].name != 0) herd_remove(&herd, number % herd.count);
+		REQUIRE(herd.heap->defragment.laps <= LAPS_MAX, "there is one more lap");
+	}
+	REQUIRE(herd.heap->defragment.laps == LAPS_MAX, "it ended by itself");
+	herd.may_move = true;
+	REQUIRE_OK(snug_defragment_end(herd.heap, &report));
+	herd.may_move = false;
+}
+
 /* Each ends after a unit of work, and most guests can't go: the next one goes on behind them. */
 static void a_small_budget_goes_on(void **state) {
 	(void)state;
@@ -395,6 +422,7 @@ int main(void) {
 		BOTH(hundreds_of_slots_are_a_stack),
 		BOTH(guests_go_beside),
 		BOTH(guests_go_home_whole),
+		BOTH(laps_have_an_end),
 		BOTH(a_small_budget_goes_on),
 		BOTH(without_a_budget_all_are_looked_at),
 		BOTH(an_owner_who_frees_sees_its_end),
