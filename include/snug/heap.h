@@ -122,10 +122,6 @@ typedef struct snug_heap_options {
 	 * or is stored in pieces in whatever holes there are. With this set it answers
 	 * SNUG_ERROR_NO_MEMORY instead: for who has something to evict. */
 	bool no_last_resort;
-	/* Once 32 MiB are taken from the OS, take 2 MiB at a time, as one huge page that is made resident
-	 * at once (some 0.2 ms), where the limit has room for it. They go back as small pages do. Without
-	 * effect with huge_pages; not for a memory file. */
-	bool huge_growth;
 	/* Pacing: while fewer free bytes than this are at hand, each page taken pays for a step of
 	 * pace_step_bytes. 0: off. Not together with no_compaction_in_alloc. */
 	size_t pace_low_water_bytes;

@@ -85,7 +85,7 @@ class Owner(Structure):
 
 class HeapOptions(Structure):
     _fields_ = [("struct_bytes", c_size_t), ("limit_bytes", c_size_t), ("limit_max_bytes", c_size_t), ("page_bytes", c_size_t), ("huge_pages", c_bool),
-                ("populate", c_bool), ("no_compaction_in_alloc", c_bool), ("no_last_resort", c_bool), ("huge_growth", c_bool), ("pace_low_water_bytes", c_size_t),
+                ("populate", c_bool), ("no_compaction_in_alloc", c_bool), ("no_last_resort", c_bool), ("pace_low_water_bytes", c_size_t),
                 ("pace_step_bytes", c_size_t), ("owner", Owner), ("os", c_void_p), ("log", Log), ("memory_file", c_void_p),
                 ("memory_segment", c_uint32), ("reserved", c_uint32)]
 

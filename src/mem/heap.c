@@ -203,7 +203,6 @@ static void fill_in(snug_heap *heap, const snug_heap_options *options, char *bas
 	heap->arena.region_shift = bit_lowest(REGION_BYTES) - heap->arena.page_shift;
 	heap->arena.page_count = (uint32_t)(limit_max_of(options) / page_bytes);
 	heap->arena.huge_pages = options->huge_pages;
-	heap->arena.huge_growth = options->huge_growth && options->memory_file == NULL;
 }
 
 /* `objects`: where they lie, in a heap that is made anew around them; NULL: nowhere yet. */

@@ -166,7 +166,6 @@ static void take_options(snug_heap *heap, const snug_heap_options *options) {
 	heap->log = options->log;
 	heap->owner_thread = pthread_self();
 	heap->arena.huge_pages = options->huge_pages;
-	heap->arena.huge_growth = options->huge_growth && options->memory_file == NULL;
 	heap->gate = gate_of(mode_of(options));
 	heap->arena.limit_goal_bytes = options->limit_bytes;
 	limit_settle(&heap->arena);

@@ -212,8 +212,7 @@ struct arena {
 	uintptr_t bias; /* address = bias + offset */
 	size_t reserved_bytes;
 	bool huge_pages;
-	bool huge_growth; /* a whole region at a time, beyond GROWN_BYTES */
-	bool is_lean;     /* less addresses for its tables than the limit could fill (mem/heap.c) */
+	bool is_lean; /* less addresses for its tables than the limit could fill (mem/heap.c) */
 
 	struct range page_range;
 	struct range region_range;

@@ -18,9 +18,6 @@
  * follow each other, then there is a pause. To look through a gigabyte takes 0.5 to 1 ms; a round in
  * which nothing was found doubles the wait before the next, up to 16 s.
  *
- * A large heap takes whole blocks as huge pages to begin with (mem/arena/arena.c), which costs a ninth
- * of touching and collapsing them. The thread finds these done.
- *
  * A block of which a part goes back in the moment in which it is collapsed would be resident as a
  * whole. So whoever gave it back looks afterwards whether that was so (collapse_has_met), waits for
  * the end of it, some milliseconds at most where the machine is not overloaded, and gives it back

@@ -145,7 +145,6 @@ static snug_error start_workers(struct server *server, const snug_log *log) {
 	options.heap.limit_max_bytes = (size_t)(limit_max_bytes(server) / server->worker_count);
 	options.heap.memory_file = server->memory_file;
 	options.heap.huge_pages = settings->huge_pages;
-	options.heap.huge_growth = settings->collapse;
 	options.inbox_messages = 4096;
 	if (settings->defrag_duty_ppm > 0) options.duty_ppm = settings->defrag_duty_ppm;
 	if (settings->defrag_step_bytes > 0) options.step_bytes = settings->defrag_step_bytes;

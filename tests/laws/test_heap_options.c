@@ -153,35 +153,6 @@ static void huge_pages(void **state) {
 	fake_os_deinit(&fake);
 }
 
-/* Small pages up to 32 MiB; then whole regions, as long as the limit has room for one. */
-static void huge_growth(void **state) {
-	(void)state;
-	struct fake_os fake;
-	fake_os_init(&fake);
-	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
-								 .limit_bytes = 41 * MIB,
-								 .huge_growth = true,
-								 .os = &fake.os};
-	struct herd herd;
-	herd_init(&herd, false, &options);
-	herd_fill(&herd, 31 * MIB, 100, 5000);
-	REQUIRE(herd_stats(&herd).committed_bytes < 32 * MIB && fake.advise_huge.calls == 0,
-			"huge pages were asked for below 32 MiB");
-	uint64_t filled = 31 * MIB + herd_fill(&herd, 4 * MIB, 100, 5000);
-	uint64_t calls = fake.advise_huge.calls;
-	REQUIRE(calls >= 2 && fake.populate.calls == calls, "%llu huge pages of 2 or 3",
-			(unsigned long long)calls);
-	filled += herd_fill(&herd, UINT64_MAX, 100, 5000);
-	REQUIRE(filled > 39 * MIB, "only %llu bytes found room", (unsigned long long)filled);
-	REQUIRE(fake.advise_huge.calls <= 4, "the last, for which there is no room, was asked for");
-	REQUIRE_OK(snug_check(herd.heap, NULL));
-	herd_verify(&herd);
-	herd_deinit(&herd);
-	assert_int_equal(fake.reserved_bytes, 0);
-	assert_int_equal(fake.mistakes, 0);
-	fake_os_deinit(&fake);
-}
-
 static void page_bytes(void **state) {
 	(void)state;
 	for (size_t bytes = 4096; bytes <= 65536; bytes *= 2) {
@@ -301,7 +272,6 @@ int main(void) {
 		cmocka_unit_test(an_allocation_compacts),
 		cmocka_unit_test(populate),
 		cmocka_unit_test(huge_pages),
-		cmocka_unit_test(huge_growth),
 		cmocka_unit_test(page_bytes),
 		cmocka_unit_test(log_tells_of_defragmentations),
 		cmocka_unit_test(adopted_by_another_thread),

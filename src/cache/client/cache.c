@@ -114,7 +114,6 @@ static snug_workers_options workers_options(const snug_cache_options *options, s
 	workers.heap.limit_bytes = options->limit_bytes / options->workers;
 	workers.heap.limit_max_bytes = options->limit_max_bytes / options->workers;
 	workers.heap.huge_pages = options->huge_pages;
-	workers.heap.huge_growth = options->collapse && options->os == NULL;
 	workers.heap.os = options->os;
 	workers.heap.memory_file = options->memory_file;
 	workers.hook = (snug_worker_hook){.context = cache,

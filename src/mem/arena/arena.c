@@ -20,10 +20,6 @@
  * region, when that happens; where the limit allows no whole one, and where a page was traded out
  * of one, small pages are.
  *
- * GROWTH. Where the owner asks for it (huge_growth), a heap that has 32 MiB takes the next region as
- * one huge page, and touches it at once: 0.23 ms, where 512 faults of small pages take 1.2 ms and to
- * collapse them 0.6 ms more (Linux 6.18, quiet). In a smaller heap 2 MiB would be a large part.
- *
  * THE STACK is threaded through the descriptors of the pages that were freed last. Pages on it are
  * in no bitmap; coalescing puts them there, up to `most` at a time. So a page that a class gives up
  * and another one takes costs two stores, and its lines are still in the cache.
@@ -192,30 +188,6 @@ static void advise_region(struct arena *arena, uint32_t number, bool huge) {
 		os_advise_small(arena->os, address, REGION_BYTES);
 }
 
-#define GROWN_BYTES ((size_t)32 << 20)
-
-static bool takes_whole(const struct arena *arena, const struct region *region) {
-	bool may = arena->huge_pages || (arena->huge_growth && arena->committed_bytes >= GROWN_BYTES);
-	return may && region->cold_pages == region_pages(arena) && limit_allows(arena, REGION_BYTES);
-}
-
-/* One fault in place of 512, and the thread that collapses finds it done. Nothing is asked of the
- * kernel for later: what goes back comes in small pages. */
-static void touch_region(struct arena *arena, uint32_t number) {
-	char *address = address_of(arena, page_offset(arena, page_in_region(arena, number, 0)));
-	unpoison(address, REGION_BYTES);
-	(void)arena->os->populate(arena->os->context, address, REGION_BYTES);
-	poison_free(address, REGION_BYTES);
-}
-
-static snug_error warm_region(struct arena *arena, uint32_t number) {
-	advise_region(arena, number, true);
-	snug_error error = warm_pages(arena, number, 0, region_pages(arena));
-	if (!error && !arena->huge_pages) touch_region(arena, number);
-	if (error || !arena->huge_pages) advise_region(arena, number, false);
-	return error;
-}
-
 static inline __attribute__((always_inline)) snug_error warm_next(struct arena *arena) {
 	if (!limit_allows(arena, arena->page_bytes)) return SNUG_ERROR_NO_MEMORY;
 	for (;; arena->cold_hint++) {
@@ -225,8 +197,11 @@ static inline __attribute__((always_inline)) snug_error warm_next(struct arena *
 		}
 		struct region *region = arena_region(arena, arena->cold_hint);
 		if (region->cold_pages == 0) continue;
-		if (takes_whole(arena, region)) {
-			snug_error error = warm_region(arena, arena->cold_hint);
+		if (arena->huge_pages && region->cold_pages == region_pages(arena) &&
+			limit_allows(arena, REGION_BYTES)) {
+			advise_region(arena, arena->cold_hint, true);
+			snug_error error = warm_pages(arena, arena->cold_hint, 0, region_pages(arena));
+			if (error) advise_region(arena, arena->cold_hint, false);
 			if (error != SNUG_ERROR_NO_MEMORY) return error;
 		}
 		return warm_pages(arena, arena->cold_hint, first_bit(region->cold_bits), 1);
@@ -480,7 +455,8 @@ static snug_error arena_populate(struct arena *arena) {
 snug_error arena_init(struct arena *arena, char *base, bool populate) {
 	arena->drain_round = 1; /* a region that was never given up says 0 */
 	arena->reserved_bytes = round_up((size_t)arena->page_count << arena->page_shift, REGION_BYTES);
-	arena->base = base != NULL ? base : os_reserve(arena->os, arena->reserved_bytes, REGION_BYTES);
+	arena->base =
+		base != NULL ? base : os_reserve(arena->os, arena->reserved_bytes, REGION_BYTES);
 	if (arena->base == NULL) return SNUG_ERROR_OS_MEMORY;
 	arena->bias = (uintptr_t)arena->base - arena->page_bytes;
 	arena->pages = (struct page *)(void *)arena->page_range.base;
