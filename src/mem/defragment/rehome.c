@@ -264,6 +264,7 @@ static uint32_t move_beside(snug_heap *heap, struct size_class *class, uint64_t 
 	struct fragment_trailer trailer = trailer_of(heap, from);
 	uint64_t to;
 	if (!guest_take_beside(heap, class, page_of(&heap->arena, from), &to)) return 0;
+	SNUG_ASSERT(page_of(&heap->arena, to) != page_of(&heap->arena, from));
 	class->payload_bytes += trailer.length;
 	copy_slot(address_of(&heap->arena, to), address_of(&heap->arena, from), trailer.length);
 	fragment_trailer_write(heap, fragment_trailer_at(heap, to), trailer);
