@@ -46,6 +46,7 @@
 #define CONTROL_MASK 0600u
 #define CONTROL_MASK_WITH_GROUP 0660u
 #define CONTROL_BACKLOG 128
+#define CHOICES_MAX 3             /* more, of a port by the kernel */
 #define TAKEN_TRIES 7             /* each takes a place in the queue of who listens there */
 #define TAKEN_PAUSE_NS 100000000u /* between two tries */
 
@@ -417,6 +418,24 @@ static bool take_inherited(const struct settings *settings, struct listeners *li
 /* ------------------------------------------------------------------ all of them
  * -------------------------------------------- */
 
+/* One port for all addresses that tell none. What the kernel chose at the first may be taken at
+ * another, or by somebody else in the moment after the trial: then it chooses again. */
+static bool open_names(const struct settings *settings, struct listeners *out, struct text *why) {
+	bool is_any = settings->port == SETTINGS_PORT_ANY;
+	for (int tries = 0;; tries++) {
+		uint16_t port = is_any ? 0 : (uint16_t)settings->port;
+		uint32_t opened = 0;
+		errno = 0;
+		while (opened < settings->listen.count &&
+			   open_name(settings, out, settings->listen.entry[opened], &port, why))
+			opened++;
+		if (opened == settings->listen.count) return true;
+		if (!is_any || errno != EADDRINUSE || tries == CHOICES_MAX) return false;
+		listeners_close(out, NULL);
+		why->length = 0;
+	}
+}
+
 static bool open_all(const struct settings *settings, struct listeners *out, struct text *why) {
 	if (settings->control_group[0] != '\0' && getgrnam(settings->control_group) == NULL) {
 		text_print(why, "--control-group: there is no group '%s'", settings->control_group);
@@ -425,10 +444,8 @@ static bool open_all(const struct settings *settings, struct listeners *out, str
 	uint32_t inherited = supervisor_sockets();
 	for (uint32_t i = 0; i < inherited; i++)
 		if (!take_inherited(settings, out, SUPERVISOR_FIRST_FD + (int)i, why)) return false;
-	uint16_t port = settings->port == SETTINGS_PORT_ANY ? 0 : (uint16_t)settings->port;
-	uint32_t count = settings_want_tcp(settings) && inherited == 0 ? settings->listen.count : 0;
-	for (uint32_t i = 0; i < count; i++)
-		if (!open_name(settings, out, settings->listen.entry[i], &port, why)) return false;
+	if (settings_want_tcp(settings) && inherited == 0 && !open_names(settings, out, why))
+		return false;
 	int backlog = (int)settings->backlog;
 	if (settings->socket_path[0] != '\0' && inherited == 0 &&
 		!open_unix(out, LISTENER_UNIX, settings->socket_path, settings->socket_mask, backlog, why))
