@@ -33,10 +33,11 @@ bool index_left_init(struct index_left *left, const struct index *index,
 
 struct visit {
 	const struct index_left *left;
-	index_left_visitor visit; /* NULL: they are counted */
+	index_left_visitor visit; /* NULL: they are counted, a group at a time */
 	void *context;
 	uint64_t *entries; /* with room for those of a group behind the batch */
 	uint64_t *ordered;
+	uint32_t batch_entries;
 	uint32_t count;
 	uint64_t total;
 	uint64_t spills_met;
@@ -70,7 +71,7 @@ static void order(const uint64_t *entries, uint32_t count, uint64_t *out) {
 
 static bool tell(struct visit *visit) {
 	uint32_t count = visit->count;
-	SNUG_ASSERT(count <= BATCH_ENTRIES + ENTRIES_OF_GROUP);
+	SNUG_ASSERT(count <= visit->batch_entries + ENTRIES_OF_GROUP);
 	visit->total += count;
 	visit->count = 0;
 	if (count == 0 || visit->visit == NULL) return true;
@@ -80,7 +81,7 @@ static bool tell(struct visit *visit) {
 
 /* There is room for those of a group. */
 static bool tell_if_full(struct visit *visit) {
-	return visit->count < BATCH_ENTRIES || tell(visit);
+	return visit->count < visit->batch_entries || tell(visit);
 }
 
 /* ------------------------------------------------------------------ gathering --------------- */
@@ -122,7 +123,7 @@ static void collect_homes(struct visit *visit, const struct group *group) {
 	}
 	visit->count = count;
 	collect_spilled(visit, &group->spill, group);
-	SNUG_ASSERT(visit->count <= BATCH_ENTRIES + ENTRIES_OF_GROUP);
+	SNUG_ASSERT(visit->count <= visit->batch_entries + ENTRIES_OF_GROUP);
 }
 
 static bool visit_group(struct visit *visit, const struct group *group) {
@@ -156,27 +157,28 @@ static bool visit_all(struct visit *visit) {
 
 /* ------------------------------------------------------------------ both passes ------------- */
 
-static bool visit_with_memory(struct visit *visit) {
-	const snug_os *os = snug_os_linux();
-	size_t each_bytes = (BATCH_ENTRIES + ENTRIES_OF_GROUP) * sizeof(uint64_t);
-	size_t bytes = round_up(2 * each_bytes, MEMORY_GRAIN);
-	char *memory = os->reserve(os->context, bytes, MEMORY_GRAIN);
-	if (memory == NULL) return false;
-	visit->entries = (uint64_t *)(void *)memory;
-	visit->ordered = visit->entries + BATCH_ENTRIES + ENTRIES_OF_GROUP;
-	bool is_done = visit_all(visit);
-	os->release(os->context, memory, bytes);
-	return is_done;
-}
-
 bool index_left_count(const struct index_left *left, uint64_t *out) {
-	struct visit visit = {.left = left};
-	if (!visit_with_memory(&visit)) return false;
+	uint64_t entries[ENTRIES_OF_GROUP];
+	struct visit visit = {.left = left, .entries = entries};
+	if (!visit_all(&visit)) return false;
 	*out = visit.total;
 	return true;
 }
 
-bool index_left_visit(const struct index_left *left, index_left_visitor visit, void *context) {
-	struct visit all = {.left = left, .visit = visit, .context = context};
-	return visit_with_memory(&all);
+bool index_left_visit(const struct index_left *left, index_left_visitor visitor, void *context) {
+	const snug_os *os = snug_os_linux();
+	size_t each_entries = BATCH_ENTRIES + ENTRIES_OF_GROUP;
+	size_t bytes = round_up(2 * each_entries * sizeof(uint64_t), MEMORY_GRAIN);
+	char *memory = os->reserve(os->context, bytes, MEMORY_GRAIN);
+	if (memory == NULL) return false;
+	uint64_t *entries = (uint64_t *)(void *)memory;
+	struct visit visit = {.left = left,
+						  .visit = visitor,
+						  .context = context,
+						  .entries = entries,
+						  .ordered = entries + each_entries,
+						  .batch_entries = BATCH_ENTRIES};
+	bool is_done = visit_all(&visit);
+	os->release(os->context, memory, bytes);
+	return is_done;
 }
