@@ -237,14 +237,17 @@ static snug_shard_stats stats_of(const struct stage *stage) {
 	return stats;
 }
 
+static void set_number(struct stage *stage, uint32_t number, const void *value, size_t bytes) {
+	char name[16];
+	snprintf(name, sizeof name, "item%u", number);
+	set(stage, name, value, bytes);
+}
+
 /* Until something had to go for it. */
 static void fill_with_small(struct stage *stage) {
 	unsigned char value[SMALL_BYTES] = {0};
-	for (uint32_t i = 0; stats_of(stage).evictions < 100; i++) {
-		char name[16];
-		snprintf(name, sizeof name, "small%u", i);
-		set(stage, name, value, sizeof value);
-	}
+	for (uint32_t i = 0; stats_of(stage).evictions < 100; i++)
+		set_number(stage, i, value, sizeof value);
 }
 
 /* No message costs more than a slice of evictions, however large the value is. */
@@ -285,11 +288,8 @@ static void what_displaces_large_values_is_not_put_off(void **state) {
 	unsigned char *value = calloc(1, OTHER_BYTES);
 	assert_non_null(value);
 	stage_begin(&stage, false);
-	for (uint32_t i = 0; stats_of(&stage).evictions < 10; i++) {
-		char name[16];
-		snprintf(name, sizeof name, "other%u", i);
-		set(&stage, name, value, OTHER_BYTES);
-	}
+	for (uint32_t i = 0; stats_of(&stage).evictions < 10; i++)
+		set_number(&stage, i, value, OTHER_BYTES);
 	struct request request = {
 		.kind = REQUEST_RESERVE,
 		.operation = {.key = snug_shard_key("large", 5), .value_bytes = 6 * OTHER_BYTES},
@@ -432,11 +432,7 @@ static void a_system_that_refuses_memory_is_met_by_slices(void **state) {
 	snug_extent window[REQUEST_EXTENTS];
 	unsigned char value[SMALL_BYTES] = {0};
 	stage_begin(&stage, false);
-	for (uint32_t i = 0; i < 15000; i++) {
-		char name[16];
-		snprintf(name, sizeof name, "small%u", i);
-		set(&stage, name, value, sizeof value);
-	}
+	for (uint32_t i = 0; i < 15000; i++) set_number(&stage, i, value, sizeof value);
 	assert_int_equal(stats_of(&stage).evictions, 0);
 	/* The table of pins is there already. */
 	struct request first = {
