@@ -40,9 +40,11 @@
  * gained is one slab less, and a victim is begun only where a class has a slab's worth of holes.
  *
  * LAPS. The pages that compaction gained let more guests go home, and that makes holes by which
- * compaction gains pages again. So while there are hosts, and the last lap gained a page, there is
- * one more, LAPS_MAX at most. (Heaps of 2 to 64 MiB, full of pieces, a third or more freed, were
- * done after at most five; the first lap alone gained 70 to 95 % of it.)
+ * compaction gains pages again. So while there are hosts, and the last lap released a slab, whatever
+ * going home took, there is one more, LAPS_MAX at most. (Heaps of 2 to 64 MiB, full of pieces, a
+ * third or more freed, were done after at most five, but for 2 MiB in pages of 64 KiB: there a lap
+ * may take as many pages as it releases, and six to eight were counted. The first lap alone gained
+ * 70 to 95 % of it.)
  *
  * THE REPORT. Every mover and releaser adds to heap->totals. A step takes the difference around its
  * own work, so what the owner does in between is in no report; what is reclaimed is slab pages
