@@ -31,14 +31,15 @@ class Server:
         option = "--version" if self.kind == "redis" else "-V"
         return subprocess.run([self.program, option], capture_output=True, text=True).stdout.strip().splitlines()[0]
 
-    def command(self, workers=1, item_max="2m"):
+    def command(self, workers=1, item_max="2m", connections=1024):
+        """connections: at most, which is 1024 by default for memcached and snugd; memcached counts descriptors of its own among them."""
         program = target.program(self.program)
         user = " -u nobody" if os.geteuid() == 0 else ""
         if self.kind == "redis":
             return target.REDIS.replace("redis-server", program, 1) + (f" --io-threads {workers}" if workers > 1 else "")
         if self.kind == "memcached":
-            return f"{program} -l 127.0.0.1 -p {{port}} -U 0 -m {{limit}} -t {workers} -I {item_max}{user}"
-        return f"{program} -p {{port}} -m {{limit}} -t {workers} -I {item_max} --open-commands"
+            return f"{program} -l 127.0.0.1 -p {{port}} -U 0 -m {{limit}} -t {workers} -I {item_max} -c {connections}{user}"
+        return f"{program} -p {{port}} -m {{limit}} -t {workers} -I {item_max} -c {connections} --open-commands"
 
     def target(self, **options):
         protocol = "redis" if self.kind == "redis" else "memcached"
@@ -83,7 +84,7 @@ def density(bench, server, workload, turn):
 def rest(bench, server):
     """Resident memory of a server that was just started, by its number of workers; and with 1,000 connections that have asked once."""
     for workers in WORKERS:
-        with server.target(workers=workers).run(bench.limit) as run:
+        with server.target(workers=workers, connections=2048).run(bench.limit) as run:
             time.sleep(1)
             empty = run.rss_bytes()
             crowd = [run.connect() for _ in range(1000)]
