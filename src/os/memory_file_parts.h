@@ -99,8 +99,11 @@ struct memory_segment {
 	bool is_attached;
 	bool is_recovering;            /* what is reserved is of the next epoch */
 	snug_error error;              /* of the attaching, or of the end */
-	char *mapped[FILE_PARTS_MAX];  /* NULL: it is not */
-	uintptr_t was[FILE_PARTS_MAX]; /* where it was when it was kept */
+	/* atomic: the owner writes, any thread asks memory_file_maps. The length is known here, too: a
+	 * head may be what is gone */
+	_Atomic(char *) mapped[FILE_PARTS_MAX]; /* NULL: it is not */
+	_Atomic size_t mapped_bytes[FILE_PARTS_MAX];
+	uintptr_t was[FILE_PARTS_MAX];               /* where it was when it was kept */
 };
 
 struct snug_memory_file {

@@ -37,12 +37,36 @@ static char *map_part(int descriptor, const struct file_part *part) {
 	return NULL;
 }
 
+static void note_mapped(struct memory_segment *segment, uint32_t number, char *address,
+						size_t bytes) {
+	SNUG_ASSERT(segment->mapped[number] == NULL);
+	segment->mapped_bytes[number] = bytes;
+	segment->mapped[number] = address;
+}
+
+static void unmap_part(struct memory_segment *segment, uint32_t number) {
+	char *address = segment->mapped[number];
+	if (address == NULL) return;
+	segment->mapped[number] = NULL;
+	munmap(address, segment->mapped_bytes[number]);
+}
+
 void segment_unmap(struct memory_segment *segment) {
-	for (uint32_t number = 0; number < FILE_PARTS_MAX; number++) {
-		if (segment->mapped[number] == NULL) continue;
-		munmap(segment->mapped[number], segment->head->part[number].bytes);
-		segment->mapped[number] = NULL;
+	for (uint32_t number = 0; number < FILE_PARTS_MAX; number++) unmap_part(segment, number);
+}
+
+static bool is_within(const char *base, size_t bytes, const char *address) {
+	return base != NULL && address >= base && (size_t)(address - base) < bytes;
+}
+
+bool memory_file_maps(const snug_memory_file *file, const void *address) {
+	bool is_ours = is_within((const char *)file->header, FILE_HEAD_BYTES, address);
+	for (uint32_t number = 0; number < file->segments && !is_ours; number++) {
+		const struct memory_segment *segment = &file->segment[number];
+		for (uint32_t part = 0; part < FILE_PARTS_MAX && !is_ours; part++)
+			is_ours = is_within(segment->mapped[part], segment->mapped_bytes[part], address);
 	}
+	return is_ours;
 }
 
 /* The part that holds the whole range, or FILE_PARTS_MAX. */
@@ -99,7 +123,7 @@ static void *segment_reserve(void *context, size_t bytes, size_t alignment) {
 	part.address = (uintptr_t)address;
 	part.epoch = segment->head->epoch + segment->is_recovering;
 	write_part(&segment->head->part[number], &part);
-	segment->mapped[number] = address;
+	note_mapped(segment, number, address, bytes);
 	segment->was[number] = (uintptr_t)address;
 	return address;
 }
@@ -126,8 +150,7 @@ static void segment_release(void *context, void *address, size_t bytes) {
 	uint32_t number = part_of(segment, address, bytes);
 	SNUG_ASSERT(number < FILE_PARTS_MAX && segment->head->part[number].bytes == bytes);
 	if (number == FILE_PARTS_MAX) return;
-	munmap(address, bytes);
-	segment->mapped[number] = NULL;
+	unmap_part(segment, number);
 	drop_part(segment, number);
 }
 
@@ -289,9 +312,10 @@ static snug_error map_all(struct memory_segment *segment) {
 	for (uint32_t number = 0; number < FILE_PARTS_MAX; number++) {
 		struct file_part *part = &segment->head->part[number];
 		if (part->bytes == 0 || segment->mapped[number] != NULL) continue;
-		segment->mapped[number] = map_part(segment->file->descriptor, part);
-		if (segment->mapped[number] == NULL) return SNUG_ERROR_OS_MEMORY;
-		os_advise_small(&segment->os, segment->mapped[number], part->bytes);
+		char *address = map_part(segment->file->descriptor, part);
+		if (address == NULL) return SNUG_ERROR_OS_MEMORY;
+		note_mapped(segment, number, address, part->bytes);
+		os_advise_small(&segment->os, address, part->bytes);
 	}
 	return SNUG_OK;
 }
@@ -451,8 +475,7 @@ static void drop_unheld(struct memory_segment *segment) {
 	for (uint32_t number = 0; number < FILE_PARTS_MAX; number++) {
 		const struct file_part *part = &head->part[number];
 		if (part->bytes == 0 || part_is_held(head, part)) continue;
-		if (segment->mapped[number] != NULL) munmap(segment->mapped[number], part->bytes);
-		segment->mapped[number] = NULL;
+		unmap_part(segment, number);
 		drop_part(segment, number);
 	}
 }

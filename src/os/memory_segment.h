@@ -170,6 +170,10 @@ snug_error memory_segment_refuse(struct memory_segment *segment, const char *for
 bool memory_file_secret(const snug_memory_file *file, void *out);
 void memory_file_set_secret(snug_memory_file *file, const void *secret);
 
+/* Whether the address is of what is mapped of the file. Any thread, a handler of a signal, too: it looks
+ * at nothing in the file. */
+bool memory_file_maps(const snug_memory_file *file, const void *address);
+
 /* A clock that began in another process, and goes on: os/local_time.h. False: none was kept. Who goes
  * by it sets it, for it is told anew after another boot; it is written when the file is closed. */
 struct os_epoch;

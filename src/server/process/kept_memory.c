@@ -2,6 +2,7 @@
 #include "server/process/kept_memory.h"
 
 #include "base/log_line.h"
+#include "os/memory_segment.h"
 #include "server/process/log_stderr.h"
 
 #include <signal.h>
@@ -15,33 +16,63 @@
 #define LAST_LINE_NS UINT64_C(1000000000)
 
 static struct {
-	atomic_flag is_told; /* atomic: any thread may be the first */
-	snug_log news;       /* constant once the handler is there */
+	/* atomic, both: any thread may touch what is gone, and be the first */
+	_Atomic(const snug_memory_file *) file; /* NULL: none */
+	atomic_flag is_told;
+	/* constant once the handler is there */
+	bool is_watched;
+	snug_log news;
+	struct sigaction before; /* what handled the signal until then */
 } lost = {.is_told = ATOMIC_FLAG_INIT};
+
+static void end_by(int number) {
+	(void)signal(number, SIG_DFL);
+	(void)raise(number);
+}
+
+/* Another mapping's, or sent by a process: as if nobody watched. What an instruction raises ends the
+ * process even where the signal is ignored. */
+static void hand_on(int number, siginfo_t *info, void *context) {
+	const struct sigaction *before = &lost.before;
+	bool is_sent = info->si_code <= 0;
+	if ((before->sa_flags & SA_SIGINFO) != 0)
+		before->sa_sigaction(number, info, context);
+	else if (before->sa_handler != SIG_DFL && before->sa_handler != SIG_IGN)
+		before->sa_handler(number);
+	else if (before->sa_handler == SIG_DFL || !is_sent)
+		end_by(number);
+}
 
 /* Runs in the midst of what has touched the memory. So it formats, allocates and locks nothing: the
  * log's own thread writes the line, and is waited for LAST_LINE_NS at most. What is raised ends the
  * process when the handler returns: to touch the memory again would not, where it has come back. */
 static void tell_lost(int number, siginfo_t *info, void *context) {
-	bool is_touch = info->si_code == BUS_ADRERR;
-	(void)context;
-	while (is_touch && atomic_flag_test_and_set(&lost.is_told))
-		(void)pause(); /* until the first ends all */
-	if (is_touch) {
-		lost.news.write(lost.news.context, SNUG_LOG_ERROR,
-						"memory file: a part of it is gone while it is in use: another program has "
-						"shortened it, or the system cannot read it; snugd ends by SIGBUS, and the "
-						"next one begins anew");
-		(void)log_stderr_flush(LAST_LINE_NS);
+	const snug_memory_file *file = atomic_load(&lost.file);
+	bool is_ours =
+		info->si_code == BUS_ADRERR && file != NULL && memory_file_maps(file, info->si_addr);
+	if (!is_ours) {
+		hand_on(number, info, context);
+		return;
 	}
-	(void)signal(number, SIG_DFL);
-	(void)raise(number);
+	while (atomic_flag_test_and_set(&lost.is_told)) (void)pause(); /* until the first ends all */
+	lost.news.write(lost.news.context, SNUG_LOG_ERROR,
+					"memory file: a part of it is gone while it is in use: another program has "
+					"shortened it, or the system cannot read it; snugd ends by SIGBUS, and the "
+					"next one begins anew");
+	(void)log_stderr_flush(LAST_LINE_NS);
+	end_by(number);
 }
 
-static void watch_for_loss(bool as_json) {
-	struct sigaction action = {.sa_sigaction = tell_lost, .sa_flags = SA_SIGINFO};
+/* Once in the process: what was there before is never this one. On the stack for signals, if the thread
+ * has one. */
+static void watch_for_loss(const snug_memory_file *file, bool as_json) {
+	atomic_store(&lost.file, file);
+	if (lost.is_watched) return;
+	lost.is_watched = true;
 	lost.news = log_stderr_news(as_json);
-	(void)sigemptyset(&action.sa_mask);
+	(void)sigaction(SIGBUS, NULL, &lost.before);
+	struct sigaction action = {.sa_sigaction = tell_lost, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+	action.sa_mask = lost.before.sa_mask;
 	(void)sigaction(SIGBUS, &action, NULL); /* refused for no signal that there is */
 }
 
@@ -81,7 +112,7 @@ bool kept_memory_open(const struct settings *settings, const snug_log *log, stru
 		return false;
 	}
 	if (reason[0] != '\0') say_cold(log, reason);
-	watch_for_loss(settings->log_json);
+	watch_for_loss(*out, settings->log_json);
 	return true;
 }
 
@@ -120,6 +151,7 @@ bool kept_memory_begin_anew(snug_memory_file *file, const snug_log *log, snug_er
 
 void kept_memory_close(snug_memory_file *file, const snug_log *log) {
 	if (file == NULL) return;
+	atomic_store(&lost.file, NULL);
 	snug_error error = snug_memory_file_destroy(file);
 	if (!error) {
 		snug_log_line(log, SNUG_LOG_INFO, "memory file: kept");

@@ -10,7 +10,8 @@
 
 /* `*out` is NULL where none is wanted. What does not fit is thrown away, and said. False, with a
  * sentence: the file cannot be had. By the user that snugd has become. From then on a file that
- * another program shortens ends the process by SIGBUS as ever, but the log says why. */
+ * another program shortens ends the process by SIGBUS as ever, but the log says why. A SIGBUS of
+ * anything else goes to what handled it before. */
 bool kept_memory_open(const struct settings *settings, const snug_log *log, struct text *why,
 					  snug_memory_file **out);
 
