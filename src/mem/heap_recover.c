@@ -39,15 +39,6 @@ static enum family family_of(snug_ref ref) {
 
 /* ------------------------------------------------------------------ looking ---------------- */
 
-#define LINE_BYTES 64u
-
-/* Two lines hold the head and the key of most. */
-void heap_recover_prefetch(const struct heap_recovery *recovery, snug_ref ref) {
-	const char *object = address_of(&recovery->heap->arena, ref & OFFSET_MASK);
-	__builtin_prefetch(object);
-	__builtin_prefetch(object + LINE_BYTES);
-}
-
 /* How many of these bytes can be read: what was never written holds no object. */
 static uint64_t readable(const struct heap_recovery *recovery, uint64_t offset, uint64_t bytes) {
 	return memory_present_from(&recovery->objects, address_of(&recovery->heap->arena, offset),
@@ -112,6 +103,27 @@ static snug_error adopt(struct heap_recovery *recovery, const struct left_slot *
 	return error ? error : slab_adopt(heap, heap->classes.state[slot->class_id], slot->page);
 }
 
+void heap_recover_learn(struct heap_recovery *recovery, page_number number) {
+	const snug_heap *heap = recovery->heap;
+	const struct arena *arena = &heap->arena;
+	struct recovered_page *known = &recovery->pages[number];
+	uint64_t offset = page_offset(arena, number);
+	struct left_slot slot;
+	SNUG_ASSERT(known->stride == 0 && known->slots == 0);
+	known->stride = 1;
+	if (!find_slot(recovery, offset, FAMILY_BYTES, &slot) ||
+		readable(recovery, offset, arena->page_bytes) < arena->page_bytes ||
+		adopt(recovery, &slot) != SNUG_OK)
+		return;
+	struct page *page = &arena->pages[number];
+	struct size_class *class = heap->classes.state[page->class_id];
+	*known = (struct recovered_page){.free_bits = free_bits_of(page, class),
+									 .class = class,
+									 .stride = class->stride,
+									 .slots = class->slots,
+									 .reciprocal = class->reciprocal};
+}
+
 /* The slot is used, by so many bytes, trailer not included. */
 static snug_error take_slot(struct heap_recovery *recovery, const struct left_slot *slot,
 							uint32_t bytes, uint32_t trailer_bytes) {
@@ -125,9 +137,6 @@ static snug_error take_slot(struct heap_recovery *recovery, const struct left_sl
 	SNUG_ASSERT(page->class_id == class->id && slot->slot < class->slots);
 	if ((*word & bit) == 0) return SNUG_ERROR_CORRUPT;
 	*word &= ~bit;
-	page->free_slots--;
-	class->free_slots--;
-	class->used_slots++;
 	enum family family = (enum family) class->family;
 	uint16_t id = class_find(&heap->classes, family, bytes + trailer_bytes);
 	class_count_in(heap, class, id, bytes);
@@ -139,13 +148,16 @@ static void untake_slot(snug_heap *heap, const struct left_slot *slot, uint32_t 
 						uint32_t trailer_bytes) {
 	struct page *page = &heap->arena.pages[slot->page];
 	struct size_class *class = heap->classes.state[slot->class_id];
-	SNUG_ASSERT(class->used_slots > 0 && page->free_slots < class->slots);
 	free_bits_of(page, class)[slot->slot / 64] |= (uint64_t)1 << (slot->slot % 64);
-	page->free_slots++;
-	class->free_slots++;
-	class->used_slots--;
 	uint16_t id = class_find(&heap->classes, (enum family) class->family, bytes + trailer_bytes);
 	class_count_out(heap, class, id, bytes);
+}
+
+void heap_recover_untake(struct heap_recovery *recovery, snug_ref ref, uint32_t bytes) {
+	struct left_slot slot;
+	bool is_one = find_slot(recovery, ref, FAMILY_BYTES, &slot);
+	SNUG_ASSERT(is_one);
+	if (is_one) untake_slot(recovery->heap, &slot, bytes, 0);
 }
 
 /* As many bytes as the head says, and as its owner knows. Each fragment has one at least: it ends. */
@@ -229,6 +241,17 @@ static bool find_left(struct memory_segment *segment, struct heap_recovery *out)
 	return true;
 }
 
+static size_t pages_bytes(const struct heap_recovery *recovery) {
+	return round_up(recovery->left_count * sizeof(struct recovered_page), METADATA_GRAIN);
+}
+
+/* The process's own: most of them are never touched. */
+static bool make_pages(struct heap_recovery *recovery) {
+	const snug_os *os = snug_os_linux();
+	recovery->pages = os->reserve(os->context, pages_bytes(recovery), METADATA_GRAIN);
+	return recovery->pages != NULL;
+}
+
 snug_error heap_recover_begin(const snug_heap_options *options, struct memory_segment *segment,
 							  struct heap_recovery *out) {
 	const struct root_facts *facts = memory_segment_facts(segment, ROOT_HEAP);
@@ -244,7 +267,7 @@ snug_error heap_recover_begin(const snug_heap_options *options, struct memory_se
 	if (error == SNUG_ERROR_OPTION) error = SNUG_ERROR_CORRUPT;
 	if (!error && out->heap->arena.reserved_bytes != objects_bytes) error = SNUG_ERROR_CORRUPT;
 	if (!error && (!memory_present_init(&out->objects, segment, objects) ||
-				   !memory_present_init(&out->tables, segment, out->left)))
+				   !memory_present_init(&out->tables, segment, out->left) || !make_pages(out)))
 		error = SNUG_ERROR_OS_MEMORY;
 	return error;
 }
@@ -252,6 +275,9 @@ snug_error heap_recover_begin(const snug_heap_options *options, struct memory_se
 void heap_recover_deinit(struct heap_recovery *recovery) {
 	memory_present_deinit(&recovery->objects);
 	memory_present_deinit(&recovery->tables);
+	const snug_os *os = snug_os_linux();
+	if (recovery->pages != NULL) os->release(os->context, recovery->pages, pages_bytes(recovery));
+	recovery->pages = NULL;
 }
 
 /* Pages that hold nothing are holes; a run at a time. */
@@ -269,15 +295,29 @@ static void give_back_unused(struct arena *arena) {
 	}
 }
 
+/* All slots were counted as free. */
+static void count_used(struct page *page, struct size_class *class) {
+	const uint64_t *bits = free_bits_of(page, class);
+	uint32_t free_slots = 0;
+	for (uint32_t word = 0; word < divide_up(class->slots, 64); word++)
+		free_slots += bit_count(bits[word]);
+	uint32_t used_slots = class->slots - free_slots;
+	SNUG_ASSERT(free_slots <= class->slots && page->free_slots == class->slots);
+	page->free_slots = (uint16_t)free_slots;
+	class->free_slots -= used_slots;
+	class->used_slots += used_slots;
+}
+
 void heap_recover_end(struct heap_recovery *recovery) {
 	snug_heap *heap = recovery->heap;
 	struct arena *arena = &heap->arena;
 	SNUG_ASSERT(arena->free_pages == 0 && arena->stack == PAGE_NONE);
 	give_back_unused(arena);
 	for (page_number number = 1; number < arena->described; number++) {
-		const struct page *page = &arena->pages[number];
+		struct page *page = &arena->pages[number];
 		if (page->state != PAGE_SLAB) continue;
 		struct size_class *class = class_of_page(heap, number);
+		count_used(page, class);
 		if (page->free_slots == class->slots)
 			slab_release(heap, class, number); /* of a chain that was not whole */
 		else

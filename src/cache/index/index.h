@@ -298,6 +298,19 @@ snug_error index_prepare(struct index *index);
 /* After index_prepare, without which it may answer CORRUPT. */
 snug_error index_add(struct index *index, uint64_t hash, snug_ref ref, uint32_t meta);
 
+/* Where the next entry goes, in an index that is not changing, holds nothing that was flushed, and is
+ * read by nobody else. NULL: its bucket is full, or has an entry with the same tag. */
+static inline uint64_t *index_room(const struct index *index, uint64_t hash) {
+	struct bucket *bucket = index_bucket(index, index_place(index, hash));
+	SNUG_ASSERT(index->change == INDEX_STEADY && !index_is_flushed(index, bucket));
+	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) {
+		uint64_t entry = bucket->entry[slot];
+		if (entry == 0) return &bucket->entry[slot];
+		if (entry >> TAG_SHIFT == (hash & 0xFFF)) return NULL;
+	}
+	return NULL;
+}
+
 /* Groups for so many entries at once, of an index that is empty. NO_MEMORY, OS_MEMORY. */
 snug_error index_presize(struct index *index, uint64_t entries);
 

@@ -8,6 +8,7 @@
 #define GROUPS_AT_ONCE 28u /* 16 KiB on the stack */
 #define ENTRIES_OF_GROUP ((GROUP_BUCKETS + 1) * BUCKET_ENTRIES)
 #define BATCH_ENTRIES ((uint32_t)1 << 19)
+_Static_assert(BATCH_ENTRIES + ENTRIES_OF_GROUP < 1u << (64 - SNUG_REF_BITS), "place_number");
 #define RANGES 2048u /* of addresses, in a batch */
 
 bool index_left_init(struct index_left *left, const struct index *index,
@@ -35,8 +36,10 @@ struct visit {
 	const struct index_left *left;
 	index_left_visitor visit; /* NULL: they are counted, a group at a time */
 	void *context;
-	uint64_t *entries; /* with room for those of a group behind the batch */
-	uint64_t *ordered;
+	/* each with room for the entries of a group behind the batch */
+	uint64_t *entries;
+	uint64_t *places;
+	uint64_t *hashes;
 	uint32_t batch_entries;
 	uint32_t count;
 	uint64_t total;
@@ -49,24 +52,26 @@ static bool is_alive(const struct visit *visit, const struct bucket *home) {
 
 /* ------------------------------------------------------------------ batches ----------------- */
 
-static uint64_t place_of(uint64_t entry) {
-	return entry_ref(entry) & (((uint64_t)1 << (SNUG_REF_BITS - 1)) - 1); /* chained, or not */
+static uint64_t address_of(uint64_t entry) {
+	return entry & (((uint64_t)1 << (SNUG_REF_BITS - 1)) - 1); /* chained, or not */
 }
 
 /* By ranges of addresses as long as each other; within one as they came. */
-static void order(const uint64_t *entries, uint32_t count, uint64_t *out) {
+static void order(const uint64_t *entries, uint32_t count, uint64_t *places) {
 	uint32_t begin[RANGES] = {0}, before = 0, shift = 0;
 	uint64_t all = 0;
-	for (uint32_t i = 0; i < count; i++) all |= place_of(entries[i]);
+	for (uint32_t i = 0; i < count; i++) all |= address_of(entries[i]);
 	while (all >> shift >= RANGES) shift++;
-	for (uint32_t i = 0; i < count; i++) begin[place_of(entries[i]) >> shift]++;
+	for (uint32_t i = 0; i < count; i++) begin[address_of(entries[i]) >> shift]++;
 	for (uint32_t range = 0; range < RANGES; range++) {
 		uint32_t in_range = begin[range];
 		begin[range] = before;
 		before += in_range;
 	}
 	SNUG_ASSERT(before == count);
-	for (uint32_t i = 0; i < count; i++) out[begin[place_of(entries[i]) >> shift]++] = entries[i];
+	for (uint32_t i = 0; i < count; i++)
+		places[begin[address_of(entries[i]) >> shift]++] =
+			entry_ref(entries[i]) | (uint64_t)i << SNUG_REF_BITS;
 }
 
 static bool tell(struct visit *visit) {
@@ -75,8 +80,12 @@ static bool tell(struct visit *visit) {
 	visit->total += count;
 	visit->count = 0;
 	if (count == 0 || visit->visit == NULL) return true;
-	order(visit->entries, count, visit->ordered);
-	return visit->visit(visit->context, visit->ordered, count);
+	order(visit->entries, count, visit->places);
+	struct left_batch batch = {.count = count,
+							   .entries = visit->entries,
+							   .places = visit->places,
+							   .hashes = visit->hashes};
+	return visit->visit(visit->context, &batch);
 }
 
 /* There is room for those of a group. */
@@ -167,8 +176,8 @@ bool index_left_count(const struct index_left *left, uint64_t *out) {
 
 bool index_left_visit(const struct index_left *left, index_left_visitor visitor, void *context) {
 	const snug_os *os = snug_os_linux();
-	size_t each_entries = BATCH_ENTRIES + ENTRIES_OF_GROUP;
-	size_t bytes = round_up(2 * each_entries * sizeof(uint64_t), MEMORY_GRAIN);
+	size_t each_entries = BATCH_ENTRIES + ENTRIES_OF_GROUP + LEFT_AHEAD;
+	size_t bytes = round_up(3 * each_entries * sizeof(uint64_t), MEMORY_GRAIN);
 	char *memory = os->reserve(os->context, bytes, MEMORY_GRAIN);
 	if (memory == NULL) return false;
 	uint64_t *entries = (uint64_t *)(void *)memory;
@@ -176,7 +185,8 @@ bool index_left_visit(const struct index_left *left, index_left_visitor visitor,
 						  .visit = visitor,
 						  .context = context,
 						  .entries = entries,
-						  .ordered = entries + each_entries,
+						  .places = entries + each_entries,
+						  .hashes = entries + 2 * each_entries,
 						  .batch_entries = BATCH_ENTRIES};
 	bool is_done = visit_all(&visit);
 	os->release(os->context, memory, bytes);

@@ -10,10 +10,14 @@
  *
  * ORDER. Entries lie in the order of hashes, so items that follow each other in the index lie anywhere,
  * and a look at each waits for its memory, for the page's address and for the page's descriptor. So
- * they are told in batches, and a batch nearly in the order of addresses: one pass over it puts each
- * into one of 2,048 ranges. A batch is a range of hashes, so what is put into the next index lies side
- * by side as well. The batch is 8 MiB of the process's memory; all entries at once would be faster by
- * little, and take 16 bytes an item. */
+ * they are told in batches, and in two orders:
+ *
+ *     places    nearly by addresses: one pass puts each into one of 2,048 ranges. In this order items
+ *               are looked at, and their hashes noted
+ *     entries   as they lay in the index. In this order the next index is filled, bucket after bucket
+ *
+ * A batch is 12 MiB of the process's memory; all entries at once would be faster by little, and take
+ * 24 bytes an item. */
 #ifndef SNUG_CACHE_INDEX_LEFT_H
 #define SNUG_CACHE_INDEX_LEFT_H
 
@@ -29,8 +33,22 @@ struct index_left {
 	uint32_t spill_count;
 };
 
-/* A batch; the entries are not 0. */
-typedef bool (*index_left_visitor)(void *context, const uint64_t *entries, uint32_t count);
+/* Some entries, none of which is 0. LEFT_AHEAD words behind the last of each array can be read, too, and
+ * mean nothing. */
+struct left_batch {
+	uint32_t count;
+	const uint64_t *entries;
+	const uint64_t *places; /* each is an entry's reference and, above it, its number */
+	uint64_t *hashes;       /* by number: the visitor's */
+};
+
+#define LEFT_AHEAD 32u /* as many lines as a processor asks for at once, and some */
+
+static inline uint32_t place_number(uint64_t place) {
+	return (uint32_t)(place >> SNUG_REF_BITS);
+}
+
+typedef bool (*index_left_visitor)(void *context, const struct left_batch *batch);
 
 /* Of the parts of the file with these numbers. False: it can't be one. */
 bool index_left_init(struct index_left *left, const struct index *index,

@@ -95,10 +95,20 @@ static inline struct item_head item_read(const void *item) {
 static inline bool item_read_within(const void *item, size_t left, struct item_head *out) {
 	const unsigned char *at = item;
 	size_t head_bytes = 2;
+	uint32_t value_bytes = 0, shift = 0;
 	if (left < 4 || at[1] == 0 || at[1] > SNUG_KEY_BYTES_MAX) return false;
 	do {
-		if (head_bytes == left || head_bytes == 2 + 5) return false;
+		if (head_bytes == left || shift == 35) return false;
+		value_bytes |= (uint32_t)(at[head_bytes] & 0x7F) << shift;
+		shift += 7;
 	} while (at[head_bytes++] & 0x80);
+	if ((at[0] & MARKS_FIELDS) == 0) {
+		*out = (struct item_head){.marks = at[0],
+								  .key_bytes = at[1],
+								  .head_bytes = (uint8_t)head_bytes,
+								  .value_bytes = value_bytes};
+		return head_bytes + at[1] <= left;
+	}
 	uint32_t fields = (at[0] & MARK_EXPIRY ? 4u : 0) + (at[0] & MARK_CLIENT_FLAGS ? 4u : 0) +
 					  (at[0] & MARK_CAS ? 8u : 0);
 	if (head_bytes + fields + at[1] > left) return false;

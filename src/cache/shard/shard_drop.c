@@ -84,6 +84,16 @@ void shard_count(snug_shard *shard, uint64_t hash, const struct item_head *head,
 		count(shard, hash, head, false);
 }
 
+void shard_count_many(snug_shard *shard, const struct tally *items) {
+	SNUG_ASSERT(shard->check.hash == 0);
+	SNUG_ASSERT(items->bytes >= items->key_bytes + items->value_bytes);
+	shard->linked += items->items;
+	shard->live.items += items->items;
+	shard->live.bytes += items->bytes;
+	shard->live.key_bytes += items->key_bytes;
+	shard->live.value_bytes += items->value_bytes;
+}
+
 void shard_recount(snug_shard *shard, uint64_t hash, const struct item_head *old,
 				   const struct item_head *head) {
 	uint64_t bytes = (uint64_t)item_bytes(head) - item_bytes(old),

@@ -14,9 +14,14 @@
  *
  * Nothing that was left is changed. Who is killed here has made parts that nobody holds.
  *
- * COST. One look at each item, nearly in the order of addresses within a range of hashes
- * (cache/index/index_left.h), so that both the items and the new index's buckets lie side by side:
- * docs/design/0011-memory-files.md has the figures. Space for a second index and second tables. */
+ * A batch of entries is gone through twice (cache/index/index_left.h):
+ *
+ *     by addresses   items that lie whole in one slot are looked at, taken, and their hashes noted
+ *     as they lay    entries whose hash is known are put into the new index; all others are looked at
+ *                    and taken one by one: chains, what has expired, what is damaged or met twice
+ *
+ * COST. One look at each item, and a line or two of it. Space for a second index and second tables:
+ * docs/design/0011-memory-files.md has the figures. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "cache/index/index_left.h"
@@ -27,108 +32,187 @@
 /* a larger number from outside is that item's alone */
 #define CAS_OWN_MAX (UINT64_MAX / 2)
 
-/* as many lines as a processor asks for at once, and some */
-#define AT_ONCE 32u
+/* In the place of a hash: it is not known, and the item was not taken. A hash that is 0 counts as that. */
+#define HASH_UNKNOWN 0u
 
 struct recovering {
 	snug_shard *shard;
 	const snug_shard *left;
 	struct heap_recovery *heap;
+	uint32_t now_s;     /* when it began */
+	struct tally taken; /* by addresses, without an expiry, and not counted in the shard yet */
+	uint64_t cas_last;
 	snug_error error;
 };
 
-/* An entry of this key is there already: of the same item, if it was met twice. */
-static bool is_there(const snug_shard *shard, const snug_key *key, snug_ref ref, bool *is_same) {
-	struct probe probe = index_probe(&shard->index, key->hash);
+static snug_key key_at(const snug_shard *shard, snug_ref ref, uint64_t hash) {
+	const void *item = snug_ref_at(shard->heap, ref);
+	struct item_head head = item_read(item);
+	return (snug_key){item_key(item, &head), head.key_bytes, hash};
+}
+
+static bool is_same_key(const snug_key *key, const snug_key *other) {
+	return key->length == other->length && memcmp(key->bytes, other->bytes, key->length) == 0;
+}
+
+/* An entry of the item's key is there already: of the same item, if it was met twice. */
+static bool is_there(const snug_shard *shard, snug_ref ref, uint64_t hash, bool *is_same) {
+	struct probe probe = index_probe(&shard->index, hash);
 	while (probe_next(&probe)) {
 		snug_ref other_ref = entry_ref(*probe.entry);
-		const void *other = snug_ref_at(shard->heap, other_ref);
-		struct item_head head = item_read(other);
 		*is_same = other_ref == ref;
-		if (*is_same || (head.key_bytes == key->length &&
-						 memcmp(item_key(other, &head), key->bytes, key->length) == 0))
-			return true;
+		if (*is_same) return true;
+		snug_key key = key_at(shard, ref, hash), other = key_at(shard, other_ref, hash);
+		if (is_same_key(&key, &other)) return true;
 	}
 	return false;
 }
 
+static bool has_expired(const struct recovering *recovering, const struct item_head *head) {
+	return head->expires_at_s != 0 && head->expires_at_s <= recovering->now_s;
+}
+
+static void note_cas(struct recovering *recovering, const struct item_head *head) {
+	if (head->cas > recovering->cas_last && head->cas <= CAS_OWN_MAX)
+		recovering->cas_last = head->cas;
+}
+
+/* ------------------------------------------------------------------ one by one -------------- */
+
 /* An entry, and what it leads to. */
 struct met {
-	uint64_t entry;
 	struct left_slot slot;
 	struct item_head head;
-	snug_key key;
-	bool is_item; /* the rest is known */
+	uint64_t hash;
 };
 
-static bool read_item(const struct recovering *recovering, struct met *met) {
+static bool read_item(const struct recovering *recovering, uint64_t entry, struct met *met) {
 	size_t bytes;
-	snug_ref ref = entry_ref(met->entry);
+	snug_ref ref = entry_ref(entry);
 	const void *item = heap_recover_look(recovering->heap, ref, &met->slot, &bytes);
 	if (item == NULL || ref == recovering->left->in_place ||
 		!item_read_within(item, bytes, &met->head))
 		return false;
 	if (met->head.value_bytes > SNUG_VALUE_BYTES_MAX) return false;
-	const char *key = item_key(item, &met->head);
-	met->key = (snug_key){key, met->head.key_bytes, key_hash(key, met->head.key_bytes)};
-	return met->entry >> TAG_SHIFT == (met->key.hash & 0xFFF);
+	met->hash = key_hash(item_key(item, &met->head), met->head.key_bytes);
+	return entry >> TAG_SHIFT == (met->hash & 0xFFF);
 }
 
-/* OK: it is the new shard's. CORRUPT: it can't be an item. */
-static snug_error take(struct recovering *recovering, const struct met *met) {
+/* OK: it is the new shard's, or is not to be. CORRUPT: it can't be an item. */
+static snug_error take(struct recovering *recovering, uint64_t entry) {
 	snug_shard *shard = recovering->shard;
-	snug_ref ref = entry_ref(met->entry);
+	snug_ref ref = entry_ref(entry);
+	struct met met;
 	bool is_same;
-	if (!met->is_item) return SNUG_ERROR_CORRUPT;
-	if (is_there(shard, &met->key, ref, &is_same)) return is_same ? SNUG_OK : SNUG_ERROR_CORRUPT;
-	if (shard_is_expired(shard, &met->head)) return SNUG_OK;
+	if (!read_item(recovering, entry, &met)) return SNUG_ERROR_CORRUPT;
+	if (is_there(shard, ref, met.hash, &is_same)) return is_same ? SNUG_OK : SNUG_ERROR_CORRUPT;
+	if (has_expired(recovering, &met.head)) return SNUG_OK;
 	snug_error error = index_prepare(&shard->index);
-	if (!error)
-		error = heap_recover_take(recovering->heap, ref, &met->slot, item_bytes(&met->head));
-	if (!error) error = index_add(&shard->index, met->key.hash, ref, entry_meta(met->entry));
+	if (!error) error = heap_recover_take(recovering->heap, ref, &met.slot, item_bytes(&met.head));
+	if (!error) error = index_add(&shard->index, met.hash, ref, entry_meta(entry));
 	if (error) return error;
-	shard_count(shard, met->key.hash, &met->head, true);
-	SNUG_ASSERT(shard->index.count == shard->linked && shard->linked == shard->live.items);
-	if (met->head.cas > shard->cas_last && met->head.cas <= CAS_OWN_MAX)
-		shard->cas_last = met->head.cas;
+	shard_count(shard, met.hash, &met.head, true);
+	note_cas(recovering, &met.head);
 	return SNUG_OK;
 }
 
-static void prefetch(const struct recovering *recovering, const uint64_t *entries, uint32_t count) {
-	for (uint32_t i = 0; i < count; i++)
-		heap_recover_prefetch(recovering->heap, entry_ref(entries[i]));
+/* ------------------------------------------------------------------ by addresses ------------ */
+
+/* The hash of the item's key, which is taken; or HASH_UNKNOWN. */
+static inline uint64_t take_at(struct recovering *recovering, snug_ref ref) {
+	struct item_head head;
+	uint32_t slot;
+	const struct recovered_page *page = heap_recover_find(recovering->heap, ref, &slot);
+	if (page == NULL || !heap_recover_is_free(page, slot) || ref == recovering->left->in_place)
+		return HASH_UNKNOWN;
+	const char *item = address_of(&recovering->heap->heap->arena, ref);
+	if (!item_read_within(item, page->stride, &head) || item_bytes(&head) > page->stride ||
+		head.value_bytes > page->stride || has_expired(recovering, &head))
+		return HASH_UNKNOWN;
+	uint64_t hash = key_hash(item_key(item, &head), head.key_bytes);
+	if (hash == HASH_UNKNOWN) return HASH_UNKNOWN;
+	heap_recover_take_slot(recovering->heap, page, slot, item_bytes(&head));
+	if (head.expires_at_s != 0)
+		shard_count(recovering->shard, hash, &head, true);
+	else
+		tally_add_item(&recovering->taken, &head);
+	note_cas(recovering, &head);
+	return hash;
 }
 
-/* Asks for the buckets of all, then takes them. */
-static bool take_some(struct recovering *recovering, const uint64_t *entries, uint32_t count) {
-	struct met met[AT_ONCE];
-	SNUG_ASSERT(count <= AT_ONCE);
-	for (uint32_t i = 0; i < count; i++) {
-		met[i].entry = entries[i];
-		met[i].is_item = read_item(recovering, &met[i]);
-		if (met[i].is_item) index_prefetch(&recovering->shard->index, met[i].key.hash);
+/* Asks for those that come a little later before each is looked at. */
+static void take_by_addresses(struct recovering *recovering, const struct left_batch *batch) {
+	const uint64_t *places = batch->places;
+	uint64_t *hashes = batch->hashes;
+	for (uint32_t i = 0; i < LEFT_AHEAD; i++)
+		heap_recover_prefetch(recovering->heap, entry_ref(places[i]));
+	for (uint32_t i = 0; i < batch->count; i++) {
+		heap_recover_prefetch(recovering->heap, entry_ref(places[i + LEFT_AHEAD]));
+		SNUG_ASSERT(place_number(places[i]) < batch->count);
+		hashes[place_number(places[i])] = take_at(recovering, entry_ref(places[i]));
 	}
-	for (uint32_t i = 0; i < count; i++) {
-		snug_error error = take(recovering, &met[i]);
+	shard_count_many(recovering->shard, &recovering->taken);
+	recovering->taken = (struct tally){0};
+}
+
+/* ------------------------------------------------------------------ as they lay ------------- */
+
+/* The entry is not its item's, or another one has its key: it goes as it has come. */
+static void untake(struct recovering *recovering, snug_ref ref, uint64_t hash) {
+	struct item_head head = item_read(snug_ref_at(recovering->shard->heap, ref));
+	shard_count(recovering->shard, hash, &head, false);
+	heap_recover_untake(recovering->heap, ref, item_bytes(&head));
+}
+
+/* Into a bucket that is full, or has an entry with the same tag. */
+static snug_error link_with_care(struct recovering *recovering, uint64_t entry, uint64_t hash) {
+	struct index *index = &recovering->shard->index;
+	snug_ref ref = entry_ref(entry);
+	bool is_same;
+	if (is_there(recovering->shard, ref, hash, &is_same)) {
+		SNUG_ASSERT(!is_same); /* a slot is taken once */
+		untake(recovering, ref, hash);
+		return SNUG_ERROR_CORRUPT;
+	}
+	snug_error error = index_prepare(index);
+	return error ? error : index_add(index, hash, ref, entry_meta(entry));
+}
+
+/* Its item was taken. */
+static inline snug_error link_entry(struct recovering *recovering, uint64_t entry, uint64_t hash) {
+	struct index *index = &recovering->shard->index;
+	SNUG_ASSERT(snug_ref_is_contiguous(entry_ref(entry)));
+	if (entry >> TAG_SHIFT != (hash & 0xFFF)) {
+		untake(recovering, entry_ref(entry), hash);
+		return SNUG_ERROR_CORRUPT;
+	}
+	uint64_t *room = index_room(index, hash);
+	if (room == NULL) return link_with_care(recovering, entry, hash);
+	entry_set(room, entry);
+	index->count++;
+	return SNUG_OK;
+}
+
+static bool take_batch(void *context, const struct left_batch *batch) {
+	struct recovering *recovering = context;
+	snug_shard *shard = recovering->shard;
+	take_by_addresses(recovering, batch);
+	for (uint32_t i = 0; i < batch->count && !recovering->error; i++) {
+		uint64_t entry = batch->entries[i], hash = batch->hashes[i];
+		if (batch->hashes[i + LEFT_AHEAD] == HASH_UNKNOWN)
+			heap_recover_prefetch(recovering->heap, entry_ref(batch->entries[i + LEFT_AHEAD]));
+		snug_error error =
+			hash == HASH_UNKNOWN ? take(recovering, entry) : link_entry(recovering, entry, hash);
 		if (error == SNUG_ERROR_CORRUPT)
-			recovering->shard->recovered.dropped++;
-		else if (error)
+			shard->recovered.dropped++;
+		else
 			recovering->error = error;
 	}
+	SNUG_ASSERT(recovering->error || shard->index.count == shard->linked);
 	return recovering->error == SNUG_OK;
 }
 
-/* Asks for the items of the next ones before these are looked at. */
-static bool take_entries(void *context, const uint64_t *entries, uint32_t count) {
-	struct recovering *recovering = context;
-	prefetch(recovering, entries, (uint32_t)smaller(count, AT_ONCE));
-	for (uint32_t first = 0; first < count; first += AT_ONCE) {
-		uint32_t left = count - first, now = (uint32_t)smaller(left, AT_ONCE);
-		prefetch(recovering, entries + first + now, (uint32_t)smaller(left - now, AT_ONCE));
-		if (!take_some(recovering, entries + first, now)) return false;
-	}
-	return true;
-}
+/* ------------------------------------------------------------------ all of it --------------- */
 
 /* What is neither an item nor counted from them. */
 static void take_figures(snug_shard *shard, const snug_shard *left) {
@@ -159,8 +243,11 @@ snug_error shard_recover_items(snug_shard *shard, const snug_shard *left,
 	if (!index_left_count(&index, &entries)) return SNUG_ERROR_OS_MEMORY;
 	snug_error error = index_presize(&shard->index, entries);
 	if (error) return error;
-	if (!index_left_visit(&index, take_entries, &recovering))
+	recovering.now_s = shard_now_s(shard);
+	recovering.cas_last = shard->cas_last;
+	if (!index_left_visit(&index, take_batch, &recovering))
 		return recovering.error ? recovering.error : SNUG_ERROR_OS_MEMORY;
+	shard->cas_last = recovering.cas_last;
 	shard->recovered.items = shard->live.items;
 	SNUG_ASSERT(shard->live.items == shard->index.count);
 	return SNUG_OK;

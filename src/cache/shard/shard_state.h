@@ -82,6 +82,13 @@ struct tally {
 	uint64_t value_bytes;
 };
 
+static inline void tally_add_item(struct tally *tally, const struct item_head *head) {
+	tally->items++;
+	tally->bytes += item_bytes(head);
+	tally->key_bytes += head->key_bytes;
+	tally->value_bytes += head->value_bytes;
+}
+
 /* A check in slices: items whose hash is below `hash` were walked, and are counted here; what
  * changes among them goes on being counted. */
 struct shard_check {
@@ -249,6 +256,8 @@ uint64_t shard_hash_of_item(const struct snug_shard *shard, snug_ref ref);
 
 /* Counts an item that was not flushed in or out; the hash is that of its key. */
 void shard_count(struct snug_shard *shard, uint64_t hash, const struct item_head *head, bool in);
+/* Counts many in that have no expiry: their sums. */
+void shard_count_many(struct snug_shard *shard, const struct tally *items);
 /* The same for one that takes the place of `old`, with the same key. */
 void shard_recount(struct snug_shard *shard, uint64_t hash, const struct item_head *old,
 				   const struct item_head *head);
