@@ -33,7 +33,7 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run demo test test-long simulate simulate-faults mutate adversary bench results bench-full bench-readers bench-peers bench-defrag bench-back bench-eviction count-instructions check-instructions drill soak check-memcached check-proxy fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install uninstall check-install deb check-deb check-image clean help
+.PHONY: all run demo test test-long simulate simulate-faults mutate adversary bench results bench-full bench-readers bench-peers bench-defrag bench-back bench-eviction count-instructions check-instructions drill soak check-memcached check-proxy check-ktls fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install uninstall check-install deb check-deb check-image clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
@@ -63,6 +63,7 @@ help:
 	@echo "make adversary     tries for SECONDS (now $(SECONDS)) to make heaps refuse what they have room for (docs/bounds.md); ends with 'N settings, N beaten'"
 	@echo "make check-memcached  memcached's own tests against snugd; MEMCACHED_SOURCE=directory, NAMES='metaget cas' for some"
 	@echo "make check-proxy   three snugd behind memcached's own proxy, in clear and over TLS; MEMCACHED_PROXY=a memcached that was built with it"
+	@echo "make check-ktls    TLS whose large answers the kernel encrypts, under Debian's own kernel, played by qemu; a minute"
 	@echo "make fuzz          fuzz each target for FUZZ_SECONDS (now $(FUZZ_SECONDS))"
 	@echo "make check-asan    the tests with AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make check-tsan    the tests with ThreadSanitizer"
@@ -241,6 +242,10 @@ check-proxy: need-test build/build.ninja
 	@$(ninja) --quiet -C build snugd
 	@MEMCACHED_PROXY=$(abspath $(MEMCACHED_PROXY)) /usr/bin/python3 tests/scaling/test_scaling.py build/snugd examples/scaling
 
+check-ktls: need-check-ktls build/build.ninja
+	@$(ninja) --quiet -C build snugd
+	@/usr/bin/python3 tests/elsewhere/guest.py build-ktls /usr/bin/python3 tests/server/test_kernel_tls.py build/snugd
+
 fuzz: need-clang build-fuzz/build.ninja
 	@$(ninja) -C build-fuzz
 	@tests/fuzz.sh build-fuzz $(FUZZ_SECONDS)
@@ -282,4 +287,4 @@ check-image: need-check-image
 	@tests/packaging/image.sh
 
 clean:
-	@rm -rf build build-deb build-debug build-install build-asan build-tsan build-clang build-fuzz build-musl build-arm64 build-mutate
+	@rm -rf build build-deb build-debug build-install build-asan build-tsan build-clang build-fuzz build-musl build-arm64 build-ktls build-mutate

@@ -91,6 +91,8 @@ static const struct metric of_server[] = {
 	 "Of these, those that made room for others."},
 	{"ssl_proto_errors", "snug_ssl_record_errors_total", "", "counter",
 	 "Connections secured by TLS that ended because their bytes were wrong."},
+	{"snug_ssl_by_kernel", "snug_ssl_by_kernel_total", "", "counter",
+	 "Connections secured by TLS whose answers the kernel came to encrypt."},
 	{"snug_ssl_memory_bytes", "snug_ssl_memory_bytes", "", "gauge",
 	 "What OpenSSL holds for connections, within the connection memory."},
 	{"time_since_server_cert_refresh", "snug_ssl_certificate_age_seconds", "", "gauge",

@@ -140,6 +140,7 @@ static void say_tls(const struct server *server, const struct figures *sum, stru
 	stat_u64(out, "snug_ssl_resumed", counts->resumed);
 	stat_u64(out, "snug_ssl_handshakes_late", counts->handshakes_late);
 	stat_u64(out, "snug_ssl_handshakes_ended", counts->handshakes_ended);
+	stat_u64(out, "snug_ssl_by_kernel", counts->by_kernel);
 	stat_u64(out, "snug_ssl_memory_bytes", counts->memory_bytes);
 }
 

@@ -19,6 +19,7 @@ static void add_tls(struct tls_counts *to, const struct tls_counts *from) {
 	to->handshakes_late += from->handshakes_late;
 	to->handshakes_ended += from->handshakes_ended;
 	to->record_errors += from->record_errors;
+	to->by_kernel += from->by_kernel;
 	to->memory_bytes += from->memory_bytes;
 }
 

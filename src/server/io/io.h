@@ -42,7 +42,7 @@ struct io;
 
 struct io_stream {
 	int fd;
-	uint16_t state;   /* the io's own, from here on, but for three bits */
+	uint16_t state;   /* the io's own, from here on, but for four bits */
 	uint16_t pending; /* what the kernel still has of this stream */
 	struct io_stream *next;
 	struct io_stream *previous;
@@ -62,6 +62,11 @@ struct io_stream {
 /* What comes next is taken as fast as it comes, such as a large value into the memory where it will lie:
  * may be received in larger parts, until the stream is paused again. A hint, at any time. */
 #define IO_TAKES_MUCH ((uint16_t)0x2000)
+
+/* Its socket is one whose records the kernel encrypts (server/tls/tls_kernel.h): it refuses
+ * MSG_WAITALL, and takes of what is sent as much as it has room for. Set while nothing is being
+ * sent. */
+#define IO_ENCRYPTED ((uint16_t)0x1000)
 
 static inline void io_take_much(struct io_stream *stream) {
 	stream->state |= IO_TAKES_MUCH;

@@ -31,7 +31,8 @@
  * only if not all of it went. When all that was queued is handed over, and all that came of it lies in
  * the queue, those of which nothing is said there have gone. They are told before what the same poll
  * has received, as the answers before the next requests. A poll handles a part of the queue, but looks
- * at all of it: else a crowd that fills it would keep them from being told.
+ * at all of it: else a crowd that fills it would keep them from being told. Where a send may succeed
+ * in part (IO_ENCRYPTED), silence would not say that all has gone: it is never silent.
  *
  * HOLDING. io_hold keeps the buffers that come from then on, so that the kernel runs out of them
  * and stops by itself. A receive that ends of that waits on a list, and is armed with the release.
@@ -216,7 +217,9 @@ static void break_stream(struct uring_io *self, struct io_stream *stream) {
 /* At once, and told only if that did not succeed (IOSQE_CQE_SKIP_SUCCESS): it has ended, either way,
  * when the call that hands it over returns. */
 static bool may_be_silent(struct uring_io *self, struct io_stream *stream) {
-	if ((stream->state & IO_TOLD_LATE) == 0 || self->silent_count == SILENT_MAX) return false;
+	if ((stream->state & (IO_TOLD_LATE | IO_ENCRYPTED)) != IO_TOLD_LATE ||
+		self->silent_count == SILENT_MAX)
+		return false;
 	self->silent[self->silent_count++] = stream;
 	stream->state |= STREAM_SILENT;
 	return true;
@@ -225,7 +228,8 @@ static bool may_be_silent(struct uring_io *self, struct io_stream *stream) {
 static void queue_send(struct uring_io *self, struct io_stream *stream) {
 	struct io_uring_sqe *sqe = next_sqe(self);
 	bool is_silent = may_be_silent(self, stream);
-	const int flags = MSG_NOSIGNAL | MSG_WAITALL | (is_silent ? MSG_DONTWAIT : 0);
+	bool is_whole = (stream->state & IO_ENCRYPTED) == 0;
+	const int flags = MSG_NOSIGNAL | (is_whole ? MSG_WAITALL : 0) | (is_silent ? MSG_DONTWAIT : 0);
 	if (LIKELY(stream->piece_count == 1)) {
 		const char *bytes = stream->pieces->iov_base;
 		io_uring_prep_send(sqe, stream->fd, bytes + stream->sent_bytes,

@@ -94,6 +94,7 @@ struct settings {
 	char ssl_ciphers[384];    /* "": OpenSSL's */
 	uint32_t ssl_min_version; /* 0: TLS 1.2, 1: TLS 1.3 */
 	bool ssl_session_cache;   /* clients may resume sessions */
+	bool ssl_kernel_tls;      /* large answers are encrypted by the kernel, where it can */
 	uint32_t ssl_wbuf_bytes;  /* at least so much is encrypted for a send: see tls_io.c */
 	uint32_t ssl_handshake_timeout_s;
 	uint32_t backlog;         /* -b */

@@ -203,6 +203,10 @@ enum settings_kind {
 	X(NETWORK, 0, "ssl-session-cache", FLAG, SETTINGS_FIELD(ssl_session_cache), "", 0, 1,          \
 	  "no|yes", "ssl_session_cache",                                                               \
 	  "clients may resume their sessions, which the clients keep, encrypted; a reload ends them")  \
+	X(NETWORK, 0, "ssl-kernel-tls", FLAG, SETTINGS_FIELD(ssl_kernel_tls), "", 0, 1, "no|yes",      \
+	  "ssl_kernel_tls",                                                                            \
+	  "let the kernel encrypt what large answers are sent of: TLS 1.3 with AES-GCM, where its "    \
+	  "module tls is there")                                                                       \
 	X(NETWORK, 0, "ssl-wbuf-size", KIB, SETTINGS_FIELD(ssl_wbuf_bytes), "16", 1024, 262144, "KiB", \
 	  "ssl_wbuf_size", "at least so much is encrypted for a send: four times that, up to 64 KiB")  \
 	X(NETWORK, 0, "ssl-handshake-timeout", SECONDS, SETTINGS_FIELD(ssl_handshake_timeout_s), "10", \
@@ -326,7 +330,6 @@ enum settings_kind {
 /* The same, as names in the list of -o. X("names", "why") */
 #define SETTINGS_REFUSED_EXTENDED(X)                                                           \
 	X("ext_*", "items are kept in memory alone")                                               \
-	X("ssl_kernel_tls", "records are encrypted by OpenSSL, in this process")                   \
 	X("proxy_*", "there is no proxy; put memcached's or nutcracker in front")                  \
 	X("slab_sizes", "there are no slab classes to choose: objects are moved together instead") \
 	X("no_maxconns_fast", "a connection above -c is told so and closed, it does not wait")     \
@@ -338,7 +341,6 @@ enum settings_kind {
 #define SETTINGS_CONSTANTS(X) \
 	X("udpport", "0")         \
 	X("cas_enabled", "yes")   \
-	X("ssl_kernel_tls", "no") \
 	X("slab_reassign", "yes") \
 	X("hash_algorithm", "xxh3")
 

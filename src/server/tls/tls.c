@@ -17,6 +17,7 @@
 #include "base/log_line.h"
 #include "os/threads.h"
 #include "server/tls/tls_certificates.h"
+#include "server/tls/tls_kernel.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,6 +117,7 @@ static void set_rules(const struct tls *tls, SSL_CTX *context) {
 	(void)library->SSL_CTX_set_num_tickets(context, settings->ssl_session_cache ? 1 : 0);
 	library->SSL_CTX_set_verify(context, verify_mode(settings->ssl_verify_mode), NULL);
 	library->SSL_CTX_set_default_passwd_cb(context, no_passphrase);
+	if (settings->ssl_kernel_tls) tls_kernel_follow(library, context);
 }
 
 /* ------------------------------------------------------------------ files ------------------ */
@@ -302,6 +304,15 @@ void tls_refresh_ask(struct tls *tls, struct tls_refresh *refresh) {
 
 /* ------------------------------------------------------------------ create, destroy -------- */
 
+/* Before the process gives up the right to load the kernel's module. */
+static void look_for_kernel(struct tls *tls) {
+	if (!tls->settings.ssl_kernel_tls || tls_kernel_is_there()) return;
+	tls->settings.ssl_kernel_tls = false;
+	snug_log_line(&tls->log, SNUG_LOG_WARNING,
+				  "--ssl-kernel-tls: this kernel has no TLS (its module is named tls): OpenSSL "
+				  "encrypts all records");
+}
+
 bool tls_create(const struct settings *settings, const snug_log *log, struct tls **out,
 				struct text *why) {
 	struct tls *tls = calloc(1, sizeof *tls);
@@ -315,6 +326,7 @@ bool tls_create(const struct settings *settings, const snug_log *log, struct tls
 	tls->library = library;
 	tls->settings = *settings;
 	tls->log = *log;
+	look_for_kernel(tls);
 	pthread_mutex_init(&tls->reading_mutex, NULL);
 	pthread_mutex_init(&tls->mutex, NULL);
 	pthread_mutex_init(&tls->queue_mutex, NULL);

@@ -5,6 +5,7 @@
  *     tls_send.c            bytes out
  *     tls_receive.c         bytes in
  *     tls_layer.h, .c       what these four share: a connection of theirs, and its memory
+ *     tls_kernel.h, .c      answers that the kernel encrypts, where that is asked for
  *     tls_session.h, .c     one connection's keys: records to bytes, bytes to records; no sockets
  *     tls.c                 certificates and rules, read from files, and again while it serves
  *     tls_certificates.h    what it has for the sessions
@@ -49,6 +50,7 @@ struct tls_counts {
 	uint64_t handshakes_late;  /* of these, ended because they took too long */
 	uint64_t handshakes_ended; /* of these, because there were too many of them */
 	uint64_t record_errors;    /* later */
+	uint64_t by_kernel;        /* connections whose answers the kernel came to encrypt */
 	uint64_t memory_bytes;     /* that OpenSSL holds for connections */
 };
 

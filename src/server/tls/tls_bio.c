@@ -8,6 +8,10 @@
 /* All BIOs are of one method, and find the library here: constant once that is made. */
 static const struct tls_library *loaded;
 
+const struct tls_library *tls_bio_library(void) {
+	return loaded;
+}
+
 static int bio_read(BIO *bio, char *to, int room) {
 	struct tls_session *session = loaded->BIO_get_data(bio);
 	loaded->BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);

@@ -13,5 +13,7 @@ BIO_METHOD *tls_bio_method(const struct tls *tls);
 
 /* tls_bio.c: how OpenSSL reads and writes. Once, by the main thread. NULL: no memory. */
 BIO_METHOD *tls_bio_make(const struct tls_library *library);
+/* What all BIOs are of, for who is called by OpenSSL. */
+const struct tls_library *tls_bio_library(void);
 
 #endif

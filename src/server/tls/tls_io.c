@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "os/threads.h"
+#include "server/tls/tls_kernel.h"
 
 #include <stdlib.h>
 
@@ -36,6 +37,10 @@ static void close_stream(struct tls_stream *stream, bool is_heard) {
 	stream->stage = STAGE_CLOSING;
 	stream->piece_count = 0;
 	stream->is_waited_for = stream->is_starved = false;
+	if (stream->is_kernels) {
+		if (is_heard && !stream->is_sending) tls_kernel_say_end(stream->inner.fd);
+		is_heard = false; /* what is under way are the connection's own bytes: they end with it */
+	}
 	if (was_open && is_heard) {
 		int64_t before_bytes = stream->session.held_bytes;
 		stream->out_wanted = TLS_RECORD_EXTRA_BYTES;

@@ -59,6 +59,7 @@ struct tls_stream {
 	bool is_sending;      /* the io has some of `out` */
 	bool is_waited_for;   /* `sent` is to be told */
 	bool is_starved;      /* is to be told */
+	bool is_kernels;      /* the kernel encrypts: OpenSSL may write no more (tls_kernel.h) */
 	/* records that were not read yet: of a handshake that waits for its turn */
 	char *kept;
 	uint32_t kept_at;

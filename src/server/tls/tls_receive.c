@@ -5,6 +5,7 @@
 #include "server/tls/tls_layer.h"
 
 #include "base/assert.h"
+#include "server/tls/tls_kernel.h"
 
 void tls_tell_end(struct tls_stream *stream) {
 	if (stream->has_ended) return;
@@ -29,10 +30,10 @@ static enum tls_step read_record(struct tls_stream *stream, size_t *length) {
 }
 
 /* To write while it reads it has no need but where the peer wants new keys again and again. */
-static void fail(struct tls_stream *stream) {
+static void fail(struct tls_stream *stream, const char *why) {
 	struct tls_layer *layer = stream->layer;
 	layer->counts->record_errors++;
-	tls_tell_failure(layer->tls, tls_session_why(&stream->session));
+	tls_tell_failure(layer->tls, why);
 	tls_break(stream);
 }
 
@@ -51,7 +52,10 @@ void tls_receive(struct tls_stream *stream, const char *bytes, size_t length) {
 	stream->session.fed_bytes = 0;
 	if (stream->stage != STAGE_OPEN) return;
 	if (step == TLS_ENDED) tls_tell_end(stream);
-	if (step == TLS_FAILED || step == TLS_FULL) fail(stream);
+	if (stream->is_kernels && tls_kernel_owes_keys(&stream->session))
+		fail(stream, "the client asked for new keys, and the kernel keeps those that it has");
+	else if (step == TLS_FAILED || step == TLS_FULL)
+		fail(stream, tls_session_why(&stream->session));
 	if (stream->stage == STAGE_OPEN && stream->out_begin < stream->out_end)
 		(void)tls_flush(stream); /* OpenSSL has something to say, too */
 }

@@ -14,10 +14,12 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "server/tls/tls_kernel.h"
 
 #include <string.h>
 
-#define CUT_BYTES_MIN 4096u /* of a record that is not the last */
+#define KERNEL_BYTES_MIN 16384u /* of the first answer that the kernel encrypts */
+#define CUT_BYTES_MIN 4096u     /* of a record that is not the last */
 
 bool tls_flush(struct tls_stream *stream) {
 	while (!stream->is_sending && stream->out_begin < stream->out_end) {
@@ -116,7 +118,30 @@ bool tls_pump(struct tls_stream *stream) {
 	return false;
 }
 
+/* ------------------------------------------------------------------ by the kernel ---------- */
+
+/* A stream whose answers are small stays with OpenSSL, which is cheaper for these. The number of the
+ * next record is known once OpenSSL's last one has gone. */
+static bool is_for_kernel(struct tls_stream *stream, const struct iovec *pieces, size_t count) {
+	if (LIKELY(stream->is_kernels || stream->session.secret.length == 0)) return stream->is_kernels;
+	size_t bytes = 0;
+	for (size_t i = 0; i < count && bytes < KERNEL_BYTES_MIN; i++) bytes += pieces[i].iov_len;
+	if (bytes < KERNEL_BYTES_MIN || stream->is_sending || stream->out_begin < stream->out_end)
+		return false;
+	stream->is_kernels = tls_kernel_begin(&stream->session, stream->inner.fd);
+	if (stream->is_kernels) stream->inner.state |= IO_ENCRYPTED;
+	stream->layer->counts->by_kernel += stream->is_kernels;
+	return stream->is_kernels;
+}
+
+static bool send_by_kernel(struct tls_stream *stream, const struct iovec *pieces, size_t count) {
+	io_tell_late(&stream->inner, (stream->outer->state & IO_TOLD_LATE) != 0);
+	stream->is_sending = !io_send(stream->layer->inner, &stream->inner, pieces, count);
+	return !stream->is_sending;
+}
+
 bool tls_send(struct tls_stream *stream, const struct iovec *pieces, size_t count) {
+	if (is_for_kernel(stream, pieces, count)) return send_by_kernel(stream, pieces, count);
 	stream->pieces = pieces;
 	stream->piece_count = count;
 	stream->piece_offset = 0;

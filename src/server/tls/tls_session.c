@@ -73,6 +73,7 @@ void tls_session_end(struct tls_session *session) {
 	library_of(session)->SSL_free(session->ssl);
 	session->ssl = NULL;
 	session->held_bytes = 0;
+	explicit_bzero(&session->secret, sizeof session->secret);
 }
 
 /* ------------------------------------------------------------------ steps ------------------ */

@@ -26,6 +26,13 @@ enum tls_step {
 	TLS_FAILED
 };
 
+/* Of what the server sends, for the kernel (tls_kernel.h). */
+struct tls_secret {
+	uint64_t records; /* made with it so far */
+	uint8_t bytes[48];
+	uint8_t length; /* 0: it is not known */
+};
+
 struct tls_session {
 	struct ssl_st *ssl; /* NULL: it has not begun */
 	struct tls *tls;
@@ -36,6 +43,7 @@ struct tls_session {
 	size_t fed_bytes;
 	int64_t held_bytes;  /* of memory, by OpenSSL */
 	unsigned long error; /* of the last step that failed; 0: none is known */
+	struct tls_secret secret;
 };
 
 /* The caller sets put and context. False: no memory, and nothing has begun. */

@@ -352,8 +352,7 @@ static void refuses_with_a_sentence(void **state) {
 		{"-l mtls:127.0.0.1", "--listen: 'mtls:127.0.0.1' needs --enable-ssl (-Z)"},
 		{"-o ssl_min_version=1", "-o ssl_min_version: '1' is not one of tlsv1.2|tlsv1.3, or their "
 								 "number from 2 to 3"},
-		{"-o ssl_kernel_tls", "-o ssl_kernel_tls: not supported: records are encrypted by OpenSSL, "
-							  "in this process"},
+		{"-o ssl_kernel_tls=1", "-o ssl_kernel_tls: '1' is not on or off"},
 		{"-o proxy_config=x", "-o proxy_config: not supported: there is no proxy; put memcached's "
 							  "or nutcracker in front"},
 		{"-o no_maxconns_fast", "-o no_maxconns_fast: not supported: a connection above -c is told "
