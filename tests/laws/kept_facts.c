@@ -266,6 +266,8 @@ static void compare_all(struct facts *facts, snug_shard *shard) {
 	snug_shard_stats stats;
 	bool is_in_place = facts->shard != NULL && facts->shard->in_place != 0;
 	uint32_t items = 0;
+	KEPT(facts->shard == NULL || shard->flush_at_s == facts->shard->flush_at_s, facts,
+		 "a flush is to come at %lld", (long long)shard->flush_at_s);
 	walk_laws(facts, shard);
 	for (uint32_t number = 0; number < FACT_KEYS; number++)
 		items += compare_key(facts, shard, number, is_in_place);
