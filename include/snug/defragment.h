@@ -55,12 +55,13 @@ typedef struct snug_defragment_options {
 	snug_defragment_mode mode;
 	uint32_t pool_mask; /* of SNUG_POOL_BIT(); 0: all */
 	/* A step ends after the move that reaches step_bytes, so it copies less than step_bytes plus
-	 * one slot (at most a page), and after the unit of work in which step_ns have passed. A unit is
-	 * a few microseconds whatever the heap's size: at most 4 KiB and 32 moves, 64 KiB returned to
-	 * the OS, a pass over the size classes. So from 10 us up no step takes more than twice step_ns
-	 * on a quiet machine; those that do are counted in late_steps. With huge pages a unit of 2 MiB
-	 * is returned in one call; of what was collapsed into huge pages the first part that goes costs
-	 * 0.1 ms more. */
+	 * one slot (at most a page); and before a unit of work that does not fit into what is left of
+	 * step_ns, by what such units took lately. A unit is a few microseconds whatever the heap's
+	 * size: at most 4 KiB and 32 moves, 64 KiB returned to the OS, a pass over the size classes;
+	 * less of it where it takes longer than a quarter of step_ns. One is done in any case. So from
+	 * 10 us up no step takes more than twice step_ns on a quiet machine; those that do are counted
+	 * in late_steps. With huge pages a unit of 2 MiB is returned in one call; of what was collapsed
+	 * into huge pages the first part that goes costs 0.1 ms more. */
 	uint64_t step_bytes;
 	uint64_t step_ns;
 	/* The whole: stops, partial, once so much was copied, or so much time spent inside steps. */

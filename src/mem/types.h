@@ -60,6 +60,7 @@
  *   rehome     to move guests into fragments' own slots, so that their host is a slab again
  *   owner      who holds the references and is told of each move; also the thread that may call
  *   step       a bounded piece of a defragmentation; its phases are in defragment/defragment.c
+ *   unit       a piece of a step: the clock is looked at between two of them
  *
  * The rooms, each above those before it; this file and gate.h lie below all:
  *
@@ -418,6 +419,26 @@ struct merge_search {
 	uint64_t waste_bytes; /* what it may waste, then what it does */
 };
 
+/* What the next unit of a step's work is about. */
+enum unit {
+	UNIT_MOVES,  /* slots of the victim are copied */
+	UNIT_CHOICE, /* the class that the next victim is taken from */
+	UNIT_VICTIM, /* its emptiest slab */
+	UNIT_CLASS,  /* flushed, or retired */
+	UNIT_MERGE,  /* classes are searched for a slab to merge */
+	UNIT_GUEST,  /* goes home */
+	UNIT_PAGES,  /* leave the stack for runs */
+	UNIT_RETURN, /* pages go back to the OS */
+	UNIT_REGION, /* is looked at, to be drained */
+	UNIT_TABLES, /* are trimmed */
+	UNIT_COUNT
+};
+
+/* What one item of a kind of unit took lately: a slot, a page; else the unit (defragment/pace.h). */
+struct pace {
+	uint32_t item_ns; /* 0: none was measured */
+};
+
 /* The defragmentation that is running. */
 struct defragment {
 	enum phase phase;
@@ -425,8 +446,12 @@ struct defragment {
 	snug_defragment_options options;
 	/* of the phases FLUSH and RETIRE: the classes of class_table.active below it are to do */
 	uint32_t cursor;
-	uint16_t chosen; /* the class to take the next victim from, if chosen_is_set */
-	bool chosen_is_set;
+	/* the class to take the next victims from, if chosen_left > 0 */
+	uint16_t chosen;
+	uint8_t chosen_list; /* where its emptiest slab was when it was chosen */
+	uint8_t chosen_left; /* so many victims, and it is chosen anew */
+	bool chosen_is_new;  /* none was taken yet */
+	struct pace paces[UNIT_COUNT];
 	bool drains;        /* the round of draining has begun: what was given up is in line again */
 	uint32_t returning; /* region number + 1 of which a part was returned; 0: none */
 	struct merge_search search;

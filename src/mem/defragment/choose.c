@@ -82,11 +82,15 @@ uint64_t class_reclaimable(const struct size_class *class) {
 
 /* ------------------------------------------------------------------ picking -------- */
 
-static struct class_candidate candidate_of(const struct size_class *class) {
+uint32_t class_emptiest_list(const struct size_class *class) {
 	uint32_t lists = class->list_mask & ((1u << LIST_PINNED_PARTIAL) - 1);
+	return lists != 0 ? bit_lowest(lists) : LIST_FULL;
+}
+
+static struct class_candidate candidate_of(const struct size_class *class) {
 	return (struct class_candidate){
 		.slots = class->slots,
-		.emptiest = lists != 0 ? bit_lowest(lists) : LIST_FULL,
+		.emptiest = class_emptiest_list(class),
 		.holes = class_holes(class),
 		.unpinned_slabs = class->slabs - class->pinned_slabs,
 	};

@@ -62,6 +62,9 @@ uint64_t class_holes(const struct size_class *class);
 uint64_t class_reclaimable(const struct size_class *class);
 uint64_t class_reclaimable_unpinned(const struct size_class *class);
 
+/* Where the class's emptiest slab without pins is: 0 (nearly empty) .. 16 (full, or there is none). */
+uint32_t class_emptiest_list(const struct size_class *class);
+
 /* Makes the most promising slab the victim; false if no page can be gained. May give pages back
  * without any move. */
 bool victim_pick(snug_heap *heap, uint32_t pool_mask);

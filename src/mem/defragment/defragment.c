@@ -20,19 +20,15 @@
  * Coalescing alone is FLUSH, REBIN, RETURN, TABLES. That nothing can be gained is found by one pass over
  * the active classes: 3 us in cache, 8 us without (docs/benchmarks.md).
  *
- * A STEP is a row of units of work: a class chosen, a magazine flushed, 4 KiB or 32 slots copied, a
- * region looked at, 32 pages merged, 64 KiB returned. No unit depends on the heap's size, and each
- * takes a few microseconds. run_phase does one; the clock is looked at after each of them. So a
- * step is late by one unit at most, whatever it is about. Between two looks nothing else loops: a
- * test compiles this core with a clock that counts its basic blocks and holds each step to twice
- * its time (tests/laws/test_step_time.c). What is late all the same, by the system or by other
+ * A STEP is a row of units of work (phases.c). The clock is looked at after each of them, and one that
+ * will not fit into what is left is not begun; so a step is late only where a unit takes longer than
+ * the last ones of its kind by a whole step. What is late, mostly by the system or by other
  * programs, is counted in late_steps.
  *
  * A step also ends when its bytes are used up; it copies less than its budget and one slot. Without
  * a time each phase has its own bound: 16 classes, 256 pages, 16 runs, 16 regions looked at or one
  * returned. So it is bounded whatever was asked. Between two steps the owner may allocate, free,
- * resize and pin; a second begin is BUSY. What a unit has found out for the next one, a class or a
- * slab, is looked at again when it is used.
+ * resize and pin; a second begin is BUSY.
  *
  * WHEN IT ENDS. COMPACT ends at the goal that was counted at the beginning, so that a heap in use
  * does not keep it going for ever; or at the caller's target or budget. At a budget what is cheap
@@ -56,380 +52,17 @@
 #include "base/log_line.h"
 #include "mem/arena/arena.h"
 #include "mem/arena/limit.h"
-#include "mem/defragment/choose.h"
-#include "mem/defragment/drain.h"
 #include "mem/defragment/estimate.h"
 #include "mem/defragment/evacuate.h"
+#include "mem/defragment/phases.h"
 #include "mem/defragment/rehome.h"
 #include "mem/gate.h"
-#include "mem/slab/classes.h"
-#include "mem/slab/magazine.h"
-#include "mem/slab/tables.h"
+#include "mem/slab/slab.h"
 
-#define TIMED_BATCH_BYTES 4096u   /* how much is copied between two looks at the clock, */
-#define TIMED_RETURN_BYTES 65536u /* and how much goes back to the OS */
-#define PAGES_A_UNIT 32u
-#define CLASSES_A_UNIT 16u
-#define LAPS_MAX 8u
-
-/* What a step may do besides copying: one for a page that is merged or a class that is looked at;
- * this many for a class that is flushed or retired, a region that is looked at, a call of the
- * system. */
-#define ROUNDS_A_STEP 256u
-#define ROUNDS_A_UNIT 16u
-
-/* What one step may still do. */
-struct allowance {
-	uint64_t bytes;
-	uint64_t deadline_ns; /* UINT64_MAX: none */
-	uint32_t rounds;
-	bool ends_relocation; /* the budget is used up, and a slab is half relocated */
-	bool used_up;
-};
-
-static uint64_t now_ns(const snug_heap *heap) {
-	return heap->arena.os->now_ns(heap->arena.os->context);
-}
-
-static uint64_t page_bytes_of(const snug_heap *heap, uint64_t pages) {
-	return pages << heap->arena.page_shift;
-}
-
-/* ------------------------------------------------------------------ phases --------- */
+#include <string.h>
 
 static bool target_reached(const snug_heap *heap) {
 	return heap->totals.released_slabs >= heap->defragment.stop_at_released;
-}
-
-static bool is_timed(const struct allowance *allowance) {
-	return allowance->deadline_ns != UINT64_MAX;
-}
-
-static bool time_is_over(const snug_heap *heap, const struct allowance *allowance) {
-	return is_timed(allowance) && now_ns(heap) >= allowance->deadline_ns;
-}
-
-static void spend_rounds(struct allowance *allowance, uint32_t rounds) {
-	SNUG_ASSERT(allowance->rounds <= ROUNDS_A_STEP);
-	allowance->rounds -= (uint32_t)smaller(rounds, allowance->rounds);
-	if (allowance->rounds == 0) allowance->used_up = true;
-}
-
-/* The next class of a phase that walks them. Downwards: a class that retires between two steps
- * leaves its place to the last one, which was visited. NULL: all were. */
-static struct size_class *next_class(snug_heap *heap) {
-	struct defragment *defragment = &heap->defragment;
-	if (defragment->cursor > heap->classes.active_count)
-		defragment->cursor = heap->classes.active_count;
-	return defragment->cursor == 0 ? NULL : class_active(&heap->classes, --defragment->cursor);
-}
-
-/* A class that has something to flush, or some that have not. */
-static void run_flush(snug_heap *heap, struct allowance *allowance) {
-	struct defragment *defragment = &heap->defragment;
-	for (uint32_t count = 0; count < CLASSES_A_UNIT; count++) {
-		struct size_class *class = next_class(heap);
-		if (class == NULL) {
-			defragment->phase =
-				defragment->options.mode == SNUG_COMPACT ? PHASE_COMPACT : PHASE_REBIN;
-			return;
-		}
-		spend_rounds(allowance, 1);
-		if ((defragment->options.pool_mask >> class->pool & 1) == 0) continue;
-		if (class_reclaimable_unpinned(class) == 0) continue;
-		uint64_t released = heap->totals.released_slabs;
-		magazine_flush(heap, class);
-		slab_release_empty(heap, class);
-		released = heap->totals.released_slabs - released;
-		defragment->report.coalesce_reclaimed_bytes += page_bytes_of(heap, released);
-		spend_rounds(allowance, ROUNDS_A_UNIT);
-		return;
-	}
-}
-
-static void spend_bytes(struct allowance *allowance, uint64_t bytes) {
-	allowance->bytes -= smaller(allowance->bytes, bytes);
-	if (allowance->bytes == 0) allowance->used_up = true;
-}
-
-static void evacuate_some(snug_heap *heap, struct allowance *allowance, enum merge merge) {
-	uint64_t batch_bytes = allowance->bytes;
-	if (is_timed(allowance)) batch_bytes = smaller(batch_bytes, TIMED_BATCH_BYTES);
-	SNUG_ASSERT(heap->victim != PAGE_NONE && batch_bytes > 0 && heap->defragment.in_step);
-	spend_bytes(allowance, victim_evacuate(heap, batch_bytes, merge));
-}
-
-/* A guest, and those that go with it. What the step released is in the report before it is counted
- * what there is to gain, so the last one ends it. */
-static void run_rehome(snug_heap *heap, struct allowance *allowance) {
-	SNUG_ASSERT(heap->defragment.in_step);
-	uint64_t moved_bytes = rehome_next(heap);
-	spend_bytes(allowance, moved_bytes);
-	if (rehome_is_over(heap)) allowance->used_up = true;
-	spend_rounds(allowance, 1);
-}
-
-/* The class that the unit before this one has chosen, if it still gains a page. */
-static struct size_class *chosen_class(const snug_heap *heap) {
-	struct size_class *class = heap->classes.state[heap->defragment.chosen];
-	return class != NULL && class_reclaimable(class) > 0 ? class : NULL;
-}
-
-static void end_compaction(snug_heap *heap) {
-	struct defragment *defragment = &heap->defragment;
-	SNUG_ASSERT(heap->victim == PAGE_NONE && heap->target == PAGE_NONE);
-	bool merge = defragment->options.mode == SNUG_COMPACT && defragment->options.merge_classes;
-	defragment->phase = PHASE_RETIRE;
-	defragment->after_retire = merge ? PHASE_MERGE : PHASE_REBIN;
-	defragment->cursor = heap->classes.active_count;
-}
-
-/* A batch of moves, or the slab that is emptied next, or the class that it is taken from. */
-static void run_compact(snug_heap *heap, struct allowance *allowance) {
-	struct defragment *defragment = &heap->defragment;
-	if (heap->victim != PAGE_NONE) {
-		evacuate_some(heap, allowance, MERGE_NONE);
-		return;
-	}
-	/* What was chosen and has changed is chosen anew, and used at once: an owner who changes it
-	 * between all steps does not keep this from going on. */
-	bool at_once = defragment->chosen_is_set;
-	struct size_class *class = at_once ? chosen_class(heap) : NULL;
-	if (class == NULL) class = victim_pick_class(heap, defragment->options.pool_mask);
-	defragment->chosen_is_set = class != NULL && !at_once;
-	if (class == NULL)
-		end_compaction(heap);
-	else if (at_once)
-		victim_pick_slab(heap, class);
-	else
-		defragment->chosen = class->id;
-}
-
-/* The same of merging. */
-static void run_merge(snug_heap *heap, struct allowance *allowance) {
-	struct defragment *defragment = &heap->defragment;
-	uint32_t mask = defragment->options.pool_mask;
-	if (heap->victim != PAGE_NONE) {
-		evacuate_some(heap, allowance, MERGE_CLOSE);
-		return;
-	}
-	if (merge_search_some(heap, &defragment->search, mask, CLASSES_A_UNIT)) return;
-	if (merge_search_end(heap, &defragment->search)) return;
-	defragment->phase = PHASE_RETIRE;
-	defragment->after_retire = PHASE_REBIN;
-	defragment->cursor = heap->classes.active_count;
-}
-
-static bool rehomes(const snug_heap *heap) {
-	const snug_defragment_options *options = &heap->defragment.options;
-	return heap->hosts > 0 && options->mode == SNUG_COMPACT &&
-		   (options->pool_mask >> SNUG_POOL_LARGE & 1) != 0;
-}
-
-/* Through the hosts from the first; what it gains is counted when it has ended. */
-static void begin_lap(snug_heap *heap) {
-	struct defragment *defragment = &heap->defragment;
-	SNUG_ASSERT(rehomes(heap) && defragment->laps < LAPS_MAX);
-	defragment->phase = PHASE_REHOME;
-	defragment->laps++;
-	defragment->released_at_lap = heap->totals.released_slabs;
-}
-
-static bool is_next_lap_due(const snug_heap *heap) {
-	const struct defragment *defragment = &heap->defragment;
-	bool gained = heap->totals.released_slabs > defragment->released_at_lap;
-	return rehomes(heap) && gained && defragment->laps > 0 && defragment->laps < LAPS_MAX &&
-		   defragment->report.outcome == SNUG_OUTCOME_DONE;
-}
-
-/* The step ends with it: the next one asks whether the budget has room for a lap. */
-static void after_retire(snug_heap *heap, struct allowance *allowance) {
-	struct defragment *defragment = &heap->defragment;
-	if (is_next_lap_due(heap)) {
-		rehome_begin(heap);
-		begin_lap(heap);
-		allowance->used_up = true;
-		return;
-	}
-	defragment->phase = defragment->after_retire;
-	merge_search_begin(heap, &defragment->search, MERGE_CLOSE);
-}
-
-/* Ends a class whose last slab was emptied. */
-static void run_retire(snug_heap *heap, struct allowance *allowance) {
-	for (uint32_t count = 0; count < CLASSES_A_UNIT; count++) {
-		struct size_class *class = next_class(heap);
-		if (class == NULL) {
-			after_retire(heap, allowance);
-			return;
-		}
-		uint32_t before = heap->classes.active_count;
-		class_retire_if_empty(heap, class);
-		spend_rounds(allowance, 1);
-		if (heap->classes.active_count < before) return;
-	}
-}
-
-/* True: there may be more. */
-static bool coalesce_some(snug_heap *heap, struct allowance *allowance) {
-	uint32_t merged = arena_coalesce(&heap->arena, PAGES_A_UNIT);
-	heap->totals.coalesced_bytes += page_bytes_of(heap, merged);
-	spend_rounds(allowance, merged);
-	return merged == PAGES_A_UNIT;
-}
-
-static void run_rebin(snug_heap *heap, struct allowance *allowance) {
-	if (coalesce_some(heap, allowance)) return;
-	const snug_defragment_options *options = &heap->defragment.options;
-	bool returns = options->retain_bytes != SNUG_NO_BUDGET || options->return_bytes > 0;
-	heap->defragment.phase = returns ? PHASE_RETURN : PHASE_TABLES;
-}
-
-/* What return_bytes asks for and was not returned yet; also in this step. */
-static uint64_t wanted_bytes(const snug_heap *heap) {
-	const struct defragment *defragment = &heap->defragment;
-	uint64_t returned_bytes = heap->totals.returned_bytes - defragment->returned_at_begin;
-	return defragment->options.return_bytes > returned_bytes
-			   ? defragment->options.return_bytes - returned_bytes
-			   : 0;
-}
-
-static uint64_t retained_bytes(const snug_heap *heap) {
-	return wanted_bytes(heap) > 0 ? 0 : heap->defragment.options.retain_bytes;
-}
-
-/* Draining moves objects, and so follows only a compaction of everything that came to its end, or
- * to the end that was set for a return. */
-static bool may_drain(const snug_heap *heap) {
-	const struct defragment *defragment = &heap->defragment;
-	snug_outcome outcome = defragment->report.outcome;
-	bool ended =
-		outcome == SNUG_OUTCOME_DONE || (outcome == SNUG_OUTCOME_TARGET && wanted_bytes(heap) > 0);
-	return ended && defragment->options.mode == SNUG_COMPACT &&
-		   defragment->options.pool_mask == ALL_POOLS;
-}
-
-/* How many pages may go back in one call. Where there are huge pages, a region as a whole. */
-static uint64_t return_pages(const snug_heap *heap, const struct allowance *allowance) {
-	const struct arena *arena = &heap->arena;
-	if (!is_timed(allowance) || arena->huge_pages) return region_pages(arena);
-	return TIMED_RETURN_BYTES >> arena->page_shift;
-}
-
-/* A run of pages for return_bytes; what was freed since the last step is merged first. */
-static void return_run(snug_heap *heap, struct allowance *allowance) {
-	struct arena *arena = &heap->arena;
-	if (coalesce_some(heap, allowance)) return;
-	uint64_t wanted_pages = divide_up(wanted_bytes(heap), arena->page_bytes);
-	SNUG_ASSERT(wanted_pages > 0 && !arena->huge_pages);
-	size_t returned_bytes =
-		arena_return_run(arena, smaller(wanted_pages, return_pages(heap, allowance)));
-	heap->totals.returned_bytes += returned_bytes;
-	spend_rounds(allowance, ROUNDS_A_UNIT);
-	/* nothing is free, or the OS refuses */
-	if (returned_bytes == 0) heap->defragment.phase = PHASE_TABLES;
-	if (wanted_bytes(heap) == 0) allowance->used_up = true;
-}
-
-/* The region that is to go back next, or the rest of one; `*enough`: so much may go. Number + 1, 0:
- * none is free as a whole. */
-static uint32_t region_to_return(const snug_heap *heap, bool *enough) {
-	const struct arena *arena = &heap->arena;
-	uint32_t begun = heap->defragment.returning;
-	*enough = true;
-	if (begun != 0 && begun <= arena->region_count && arena_region(arena, begun - 1)->bucket == 0)
-		return begun;
-	uint64_t free_bytes = page_bytes_of(heap, arena_free_pages(arena));
-	*enough = free_bytes >= REGION_BYTES && free_bytes - REGION_BYTES >= retained_bytes(heap);
-	return (arena->region_mask & 1) != 0 ? arena->region_heads[0] : 0;
-}
-
-static void run_return(snug_heap *heap, struct allowance *allowance) {
-	struct defragment *defragment = &heap->defragment;
-	if (wanted_bytes(heap) > 0 && !heap->arena.huge_pages) {
-		return_run(heap, allowance);
-		return;
-	}
-	bool enough;
-	uint32_t region = region_to_return(heap, &enough);
-	size_t returned_bytes = 0;
-	if (enough && region != 0)
-		returned_bytes =
-			arena_return_region(&heap->arena, region - 1, return_pages(heap, allowance));
-	heap->totals.returned_bytes += returned_bytes;
-	defragment->returning = 0;
-	if (returned_bytes > 0 && arena_region(&heap->arena, region - 1)->free_pages > 0) {
-		defragment->returning = region;
-		return;
-	}
-	allowance->used_up = true;
-	if (returned_bytes > 0) return;
-	defragment->phase = enough && region == 0 && may_drain(heap) ? PHASE_DRAIN : PHASE_TABLES;
-}
-
-/* What earlier drainings have given up is in line again first. */
-static void run_drain(snug_heap *heap, struct allowance *allowance) {
-	struct defragment *defragment = &heap->defragment;
-	if (heap->victim != PAGE_NONE) {
-		evacuate_some(heap, allowance, MERGE_NONE);
-		if (allowance->ends_relocation && heap->victim == PAGE_NONE) allowance->used_up = true;
-		return;
-	}
-	if (!defragment->drains) {
-		spend_rounds(allowance, ROUNDS_A_UNIT);
-		defragment->drains = arena_drain_resume(&heap->arena, PAGES_A_UNIT);
-		return;
-	}
-	if (coalesce_some(heap, allowance)) return;
-	SNUG_ASSERT(may_drain(heap) && heap->target == PAGE_NONE);
-	enum drain_result result = drain_next(heap, retained_bytes(heap));
-	spend_rounds(allowance, ROUNDS_A_UNIT);
-	if (result == DRAIN_EMPTY) defragment->phase = PHASE_RETURN;
-	if (result == DRAIN_NOTHING) defragment->phase = PHASE_TABLES;
-}
-
-/* Who wants memory back gets that of the tables, too. */
-static void run_tables(snug_heap *heap, struct allowance *allowance) {
-	const snug_defragment_options *options = &heap->defragment.options;
-	bool all = options->retain_bytes == 0 || options->return_bytes > 0;
-	if (!tables_trim_slice(heap, all ? TRIM_ALL : TRIM_SPARE)) heap->defragment.phase = PHASE_DONE;
-	spend_rounds(allowance, ROUNDS_A_UNIT);
-}
-
-/* One unit of work. */
-static void run_phase(snug_heap *heap, struct allowance *allowance) {
-	switch (heap->defragment.phase) {
-	case PHASE_REHOME:
-		run_rehome(heap, allowance);
-		break;
-	case PHASE_FLUSH:
-		run_flush(heap, allowance);
-		break;
-	case PHASE_COMPACT:
-		run_compact(heap, allowance);
-		break;
-	case PHASE_MERGE:
-		run_merge(heap, allowance);
-		break;
-	case PHASE_RETIRE:
-		run_retire(heap, allowance);
-		break;
-	case PHASE_REBIN:
-		run_rebin(heap, allowance);
-		break;
-	case PHASE_RETURN:
-		run_return(heap, allowance);
-		break;
-	case PHASE_DRAIN:
-		run_drain(heap, allowance);
-		break;
-	case PHASE_TABLES:
-		run_tables(heap, allowance);
-		break;
-	case PHASE_IDLE:
-	case PHASE_DONE:
-		break;
-	}
 }
 
 /* ------------------------------------------------------------------ begin, end ----- */
@@ -443,7 +76,7 @@ static void begin_gaining(snug_heap *heap) {
 	bool merge = options->mode == SNUG_COMPACT && options->merge_classes;
 	defragment->phase = pages > 0 ? PHASE_FLUSH : merge ? PHASE_MERGE : PHASE_REBIN;
 	defragment->cursor = heap->classes.active_count;
-	defragment->goal_bytes = defragment->report.reclaimed_bytes + page_bytes_of(heap, pages);
+	defragment->goal_bytes = defragment->report.reclaimed_bytes + bytes_of_pages(heap, pages);
 	merge_search_begin(heap, &defragment->search, MERGE_CLOSE);
 }
 
@@ -454,6 +87,7 @@ static struct defragment begun(const snug_heap *heap, const snug_defragment_opti
 	const struct defragment *last = &heap->defragment;
 	struct defragment next = {.options = *options, .rehome_cursor = heap->classes.active_count};
 	bool is_whole = options->budget_bytes == SNUG_NO_BUDGET && options->budget_ns == SNUG_NO_BUDGET;
+	memcpy(next.paces, last->paces, sizeof next.paces);
 	bool is_left_off = last->report.outcome == SNUG_OUTCOME_BUDGET && last->rehome_cursor > 0;
 	if (is_whole || !is_left_off) return next;
 	next.rehome_cursor = last->rehome_cursor;
@@ -477,14 +111,14 @@ snug_error snug_defragment_begin(snug_heap *heap, const snug_defragment_options 
 	SNUG_ASSERT(heap->target == PAGE_NONE && heap->arena.draining == 0);
 	if (heap->victim != PAGE_NONE) victim_put_back(heap);
 	*defragment = begun(heap, &options);
-	defragment->begin_ns = now_ns(heap);
+	defragment->begin_ns = defragment_now_ns(heap);
 	defragment->abandoned_at_begin = heap->totals.abandoned_slabs;
 	defragment->refused_at_begin = heap->arena.returns_refused;
 	defragment->returned_at_begin = heap->totals.returned_bytes;
 	heap->arena.drain_round++;
 	defragment->report.compacted = options.mode == SNUG_COMPACT;
-	if (rehomes(heap)) {
-		begin_lap(heap);
+	if (lap_is_possible(heap)) {
+		lap_begin(heap);
 	} else {
 		begin_gaining(heap);
 	}
@@ -510,6 +144,8 @@ static bool allow(const snug_heap *heap, uint64_t begin_ns, struct allowance *al
 							   : smaller(options->step_bytes, options->budget_bytes - copied_bytes);
 	allowance->rounds = ROUNDS_A_STEP;
 	allowance->ends_relocation = used_up && relocates;
+	allowance->step_ns = most_ns;
+	allowance->looked_ns = begin_ns;
 	allowance->deadline_ns = most_ns > UINT64_MAX - begin_ns ? UINT64_MAX : begin_ns + most_ns;
 	allowance->used_up = false;
 	return true;
@@ -518,7 +154,7 @@ static bool allow(const snug_heap *heap, uint64_t begin_ns, struct allowance *al
 static void account(snug_heap *heap, const struct totals *before, uint64_t begin_ns) {
 	struct totals *totals = &heap->totals;
 	snug_report *report = &heap->defragment.report;
-	uint64_t step_ns = now_ns(heap) - begin_ns;
+	uint64_t step_ns = defragment_now_ns(heap) - begin_ns;
 	uint64_t asked_ns = heap->defragment.options.step_ns;
 	uint64_t moves = totals->moves - before->moves;
 	uint64_t relocated = totals->relocated_moves - before->relocated_moves;
@@ -535,11 +171,11 @@ static void account(snug_heap *heap, const struct totals *before, uint64_t begin
 		totals->moved_bytes - before->moved_bytes - relocated_bytes - rehomed_bytes;
 	report->rehomed_objects += rehomed;
 	report->rehomed_bytes += rehomed_bytes;
-	report->rehome_slab_bytes += page_bytes_of(heap, totals->rehome_pages - before->rehome_pages);
+	report->rehome_slab_bytes += bytes_of_pages(heap, totals->rehome_pages - before->rehome_pages);
 	report->relocated_objects += relocated;
 	report->relocated_bytes += relocated_bytes;
 	report->released_slabs += released;
-	report->reclaimed_bytes += page_bytes_of(heap, released);
+	report->reclaimed_bytes += bytes_of_pages(heap, released);
 	report->coalesced_bytes += totals->coalesced_bytes - before->coalesced_bytes;
 	report->returned_bytes += totals->returned_bytes - before->returned_bytes;
 	report->returns_refused = heap->arena.returns_refused - heap->defragment.refused_at_begin;
@@ -583,7 +219,7 @@ static void end_at_budget(snug_heap *heap) {
 				reclaimable_pages(heap, defragment->options.pool_mask, &unpinned_pages) > 0;
 	if (more || defragment->phase == PHASE_DRAIN || defragment->options.merge_classes) {
 		/* what was gained */
-		bool returns = defragment->phase != PHASE_DRAIN && wanted_bytes(heap) > 0;
+		bool returns = defragment->phase != PHASE_DRAIN && return_wanted_bytes(heap) > 0;
 		if (returns && heap->victim != PAGE_NONE) victim_put_back(heap);
 		defragment->report.outcome = SNUG_OUTCOME_BUDGET;
 		defragment->phase = returns ? PHASE_REBIN : PHASE_DONE;
@@ -605,8 +241,12 @@ static void check_target(snug_heap *heap) {
 		defragment->report.outcome = SNUG_OUTCOME_TARGET;
 		defragment->phase = PHASE_REBIN;
 	} else {
-		end_compaction(heap);
+		compaction_end(heap);
 	}
+}
+
+static bool time_is_over(const snug_heap *heap, const struct allowance *allowance) {
+	return allowance_is_timed(allowance) && defragment_now_ns(heap) >= allowance->deadline_ns;
 }
 
 #define TRADED_PAGES 8u /* in a step: each costs a call of the system */
@@ -626,7 +266,7 @@ snug_error snug_defragment_step(snug_heap *heap, bool *done) {
 	if (done == NULL) return SNUG_ERROR_NULL;
 	struct defragment *defragment = &heap->defragment;
 	if (defragment->phase == PHASE_IDLE) return SNUG_ERROR_NOT_RUNNING;
-	uint64_t begin_ns = now_ns(heap);
+	uint64_t begin_ns = defragment_now_ns(heap);
 	struct allowance allowance;
 	if (defragment->phase == PHASE_REHOME && rehome_is_over(heap)) begin_gaining(heap);
 	if (defragment->phase != PHASE_DONE && !allow(heap, begin_ns, &allowance)) {
@@ -641,9 +281,9 @@ snug_error snug_defragment_step(snug_heap *heap, bool *done) {
 		defragment->in_step = true;
 		set_target(heap);
 		do {
-			run_phase(heap, &allowance);
+			unit_run(heap, &allowance);
 		} while (!allowance.used_up && defragment->phase != PHASE_DONE && !target_reached(heap) &&
-				 !time_is_over(heap, &allowance));
+				 unit_fits(heap, &allowance));
 		if (UNLIKELY(limit_is_exceeded(&heap->arena))) trade_kept(heap, &allowance);
 		heap->totals.returned_bytes +=
 			(heap->arena.traded_pages - traded_before) * heap->arena.page_bytes;
@@ -659,7 +299,7 @@ static void close_report(snug_heap *heap, snug_report *report) {
 	uint64_t unpinned_pages;
 	uint64_t pages = reclaimable_pages(heap, heap->defragment.options.pool_mask, &unpinned_pages);
 	SNUG_ASSERT(pages <= unpinned_pages);
-	if (report->compacted) report->unmovable_bytes = page_bytes_of(heap, unpinned_pages - pages);
+	if (report->compacted) report->unmovable_bytes = bytes_of_pages(heap, unpinned_pages - pages);
 	report->abandoned_slabs = heap->totals.abandoned_slabs - heap->defragment.abandoned_at_begin;
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
 		if ((heap->defragment.options.pool_mask >> pool & 1) == 0) continue;
@@ -676,12 +316,12 @@ static void close_report(snug_heap *heap, snug_report *report) {
 	}
 	report->complete =
 		report->outcome != SNUG_OUTCOME_CANCELLED && report->outcome != SNUG_OUTCOME_BUDGET;
-	report->total_ns = now_ns(heap) - heap->defragment.begin_ns;
+	report->total_ns = defragment_now_ns(heap) - heap->defragment.begin_ns;
 }
 
 /* Half a slab here and half there would cost a page. */
 static void finish_relocation(snug_heap *heap) {
-	uint64_t begin_ns = now_ns(heap);
+	uint64_t begin_ns = defragment_now_ns(heap);
 	struct totals before = heap->totals;
 	heap->defragment.in_step = true;
 	while (heap->victim != PAGE_NONE) victim_evacuate(heap, heap->arena.page_bytes, MERGE_NONE);

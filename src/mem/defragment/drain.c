@@ -5,7 +5,7 @@
  *   region that is drained, or the next emptiest --none left--> NOTHING
  *      |
  *   its first slab --none--> EMPTY: it can be returned
- *      |   \--a slab is pinned--> AGAIN: it is given up for this defragmentation
+ *      |   \--it is pinned, or at the beginning any--> AGAIN: it is given up for this defragmentation
  *   flush its class's magazine --that emptied the slab--> AGAIN: the freed page is coalesced first
  *      |
  *   a blank page elsewhere --none--> NOTHING
@@ -14,8 +14,9 @@
  *
  * The emptiest region is the first of the first list, to a seventh. A region that was given up lies
  * on lists of its own until the next draining, which puts it back in line: its pins may be gone. So
- * choosing is O(1), and one call looks at the pages of one region, at most 512. In a heap in which
- * all regions are pinned each is looked at once, however many steps that takes.
+ * choosing is O(1). The call that begins a region looks at its pages, at most 512, so that none is
+ * begun for nothing; those that follow look at its next slab. In a heap in which all regions are
+ * pinned each is looked at once, however many steps that takes.
  *
  * The target must be a free page that is committed. A page of the region itself would gain nothing,
  * so its free ones are out of line; a cold one would be committed only to return another. Pages on
@@ -35,9 +36,9 @@ static bool is_worth_it(const snug_heap *heap, uint64_t retain_bytes) {
 	return free_bytes >= REGION_BYTES && free_bytes - REGION_BYTES >= retain_bytes;
 }
 
-/* The region's first slab, PAGE_NONE if it has none; and whether any slab of it is pinned. Looks at
- * its used pages only. */
-static page_number find_slab(const struct arena *arena, uint32_t number, bool *pinned) {
+/* The region's first slab, PAGE_NONE if it has none; and whether it is pinned, or any slab if all are
+ * to be looked at. Looks at used pages only. */
+static page_number find_slab(const struct arena *arena, uint32_t number, bool all, bool *pinned) {
 	const struct region *region = arena_region(arena, number);
 	page_number first = PAGE_NONE;
 	*pinned = false;
@@ -50,6 +51,7 @@ static page_number find_slab(const struct arena *arena, uint32_t number, bool *p
 			if (arena->pages[page].state < PAGE_SLAB) continue;
 			*pinned |= arena->pages[page].pins > 0 || arena->pages[page].state == PAGE_HOST;
 			if (first == PAGE_NONE) first = page;
+			if (!all) return first;
 		}
 	}
 	return first;
@@ -86,9 +88,10 @@ enum drain_result drain_next(snug_heap *heap, uint64_t retain_bytes) {
 		arena_drain_end(arena);
 		return DRAIN_NOTHING;
 	}
-	if (arena->draining == 0) arena_drain_begin(arena, region - 1);
+	bool begins = arena->draining == 0;
+	if (begins) arena_drain_begin(arena, region - 1);
 	bool pinned;
-	page_number page = find_slab(arena, region - 1, &pinned);
+	page_number page = find_slab(arena, region - 1, begins, &pinned);
 	if (pinned) {
 		arena_drain_give_up(arena);
 		return DRAIN_AGAIN;

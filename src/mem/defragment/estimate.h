@@ -1,7 +1,8 @@
 /* mem/defragment/estimate.h: what compaction would gain and cost, by counting; with the map of this
  * room.
  *
- *   defragment.c   what the owner calls: begin, step, end; its phases
+ *   defragment.c   what the owner calls: begin, step, end; the account of it
+ *   phases         what each phase does, unit by unit; pace.h, how much fits into what is left of a step
  *   drain          whole regions are emptied, so that they can go back to the OS
  *   evacuate       the code that moves objects out of a slab; copy.h, one slot
  *   choose         which slab to empty next, and how many pages that gains
