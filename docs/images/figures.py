@@ -76,10 +76,15 @@ def tables_at_512(head):
     return tables(PEERS_AT_512, head)[0]
 
 
-def beside_at_512(kind):
-    """How many times as much snugd keeps as those servers whose name begins so: the least and the most of each cell."""
+WHOLE_MIB = "40 B + 1 MiB"
+
+
+def beside_at_512(kind, of_whole_mib=False):
+    """How many times as much snugd keeps as those servers whose name begins so, the least and the most of each cell: of values of 1 MiB, or of all others."""
     found = []
     for row in tables_at_512("keys and values"):
+        if (row["keys and values"] == WHOLE_MIB) != of_whole_mib:
+            continue
         own, others = numbers(row["snugd"]), [numbers(cell) for name, cell in row.items() if name.startswith(kind)]
         found += [ratio for other in others if own and other for ratio in (min(own) / max(other), max(own) / min(other))]
     return found
@@ -108,6 +113,23 @@ def processor_time():
             found[names[row["shape"]]][0 if row["beside"] == "memcached" else 1].append(first_number(row["ratio"]))
     for before in re.findall(r"with one worker\.\s+With two workers it was (0\.[0-9]+)", text_of(SERVERS)):
         found[LOADS[1]][1].append(float(before))
+    return found
+
+
+def hit_ratios():
+    """Gets that hit: [(popularity and limit, snugd, memcached, Redis)] of each page."""
+    limits = ("64 MB", "512 MB")
+    return [(f"{re.sub(r'Zipf 1(?!.[0-9])', 'Zipf 1.0', row['popularity'])}, {limit}", *(numbers(row[name])[0] for name in ("snugd", "memcached", "redis")))
+            for limit, rows in zip(limits, (tables(PEERS, "popularity")[0], tables_at_512("popularity"))) for row in rows]
+
+
+def new_after_a_shift():
+    """How much of what a server held was of the newest phase when small items came back: {server: one of each page}."""
+    found = {}
+    for row in tables(PEERS, "server")[0]:
+        found[row["server"]] = [float(re.search(r"\((.*)\)", row["then 30 + 100 B again"]).group(1))]
+    for row in tables_at_512("server | 30 + 100 B"):
+        found.setdefault(row["server"], []).append(float(row["then 30 + 100 B again"].split(", ")[1].split(" ")[0]))
     return found
 
 
@@ -157,9 +179,7 @@ def sentences():
     beside_memcached = [row[1] / row[2] for row in here + there] + beside_at_512("memcached")
     beside_redis = [row[1] / row[3] for row in here] + beside_at_512("redis")
     back, mean = comes_back(), suite()
-    hits = tables(PEERS, "popularity")[0]
-    shift = {row["server"]: row for row in tables(PEERS, "server")[0]}
-    kept = {name: re.search(r"\((.*)\)", shift[name]["then 30 + 100 B again"]).group(1) for name in shift}
+    kept = new_after_a_shift()
     cells = re.search(r"Of ([0-9]+) cells the cache: [0-9]+ better than all seven, ([0-9]+) more than 0\.003 worse.*?\+([0-9.]+) at worst", text_of(EVICTION))
     yield f"**snugd is a drop-in memcached that keeps {span(beside_memcached, 1)} times as much in the same memory, and gives back what it does not use.**"
     columns = list(zip(*[row[1:] for row in here]))
@@ -168,6 +188,8 @@ def sentences():
     yield (f"![Resident memory over a minute: snugd falls from {back['snugd']['full, MiB']:.0f} to {back['snugd']['end']:.0f} MiB, "
            f"memcached stays at {back['memcached']['end']:.0f}]")
     yield f"Beside Redis it is {span(beside_redis, 1)} times as much."
+    if whole := beside_at_512("memcached", of_whole_mib=True):
+        yield f"Of values of 1 MiB it keeps {span(whole, 2)} times as much as memcached."
     yield (f"In the minute after two thirds of the items expire, snugd falls from {back['snugd']['full, MiB']:.0f} to {back['snugd']['end']:.0f} MiB, "
            f"for {back['snugd']['processor time']} s of processor time.")
     yield f"Redis keeps {percent(back['redis']['end'] / back['redis']['full, MiB'])} of what it held, memcached all of it."
@@ -176,11 +198,16 @@ def sentences():
     for target, name in SUITE_NAMES.items():
         values = [float(mean[target][column]) for column in mean[target] if column not in ("target", "mean", "not recovered", "refused")]
         yield f"| {name} | {percent(float(mean[target]['mean']))} | {percent(min(values))} | {percent(max(values))} |"
-    for row in hits:
-        yield f"| {row['popularity'].replace('Zipf 1', 'Zipf 1.0')} | {percent(float(row['snugd']))} | {percent(float(row['memcached']))} | {percent(float(row['redis']))} |"
+    for load, *of_servers in hit_ratios():
+        yield f"| {load} | {' | '.join(percent(hit) for hit in of_servers)} |"
     yield f"In {cells.group(2)} of {cells.group(1)} cells it misses at least 0.3 points more than the best of seven published policies; the worst is {100 * float(cells.group(3)):.1f} points."
-    yield (f"When small items came back after large ones, and nobody read, {percent(float(kept['snugd']))} of what snugd held was new; "
-           f"of what memcached held it was {percent(float(kept['memcached']))}.")
+    yield (f"When small items came back after large ones, and nobody read, {percents(kept['snugd'])} of what snugd held was new; "
+           f"of what memcached held it was {percents(kept['memcached'])}.")
+
+
+def percents(numbers):
+    low, high = (f"{100 * number:.0f}" for number in (min(numbers), max(numbers)))
+    return f"{low} %" if low == high else f"{low} to {high} %"
 
 
 def figures_without_source(readme, known):
