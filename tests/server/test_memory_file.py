@@ -43,7 +43,7 @@ class Snugd(Asked):
     """One that runs in the foreground, until the end of `with`."""
 
     def __init__(self, path, *arguments):
-        control = os.path.join(os.path.dirname(path), f"control-{id(self)}")
+        control = os.path.join(path if os.path.isdir(path) else os.path.dirname(path), f"control-{id(self)}")  # goes with the directory, whoever is killed
         super().__init__([PROGRAM, "-p", "-1", "-u", USER, "-v", "-t", "2", "-m", "32", "-e", path, "--control", control, *arguments])
         self.control = control
 
