@@ -149,9 +149,7 @@ bool kept_memory_begin_anew(snug_memory_file *file, const snug_log *log, snug_er
 	return snug_memory_file_discard(file) == SNUG_OK;
 }
 
-void kept_memory_close(snug_memory_file *file, const snug_log *log) {
-	if (file == NULL) return;
-	atomic_store(&lost.file, NULL);
+static void close_watched(snug_memory_file *file, const snug_log *log) {
 	snug_error error = snug_memory_file_destroy(file);
 	if (!error) {
 		snug_log_line(log, SNUG_LOG_INFO, "memory file: kept");
@@ -159,4 +157,12 @@ void kept_memory_close(snug_memory_file *file, const snug_log *log) {
 	}
 	snug_log_line(log, SNUG_LOG_WARNING, "memory file: not kept: %s", snug_error_text(error));
 	if (snug_memory_file_discard(file) == SNUG_OK) (void)!snug_memory_file_destroy(file);
+}
+
+/* What ends it reads and writes its heads, so it is watched until then. Nobody else touches it any
+ * more. */
+void kept_memory_close(snug_memory_file *file, const snug_log *log) {
+	if (file == NULL) return;
+	close_watched(file, log);
+	atomic_store(&lost.file, NULL);
 }

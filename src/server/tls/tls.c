@@ -304,7 +304,7 @@ void tls_refresh_ask(struct tls *tls, struct tls_refresh *refresh) {
 
 /* ------------------------------------------------------------------ create, destroy -------- */
 
-/* Before the process gives up the right to load the kernel's module. */
+/* By the user that snugd has become: its module is loaded by then, or by root alone. */
 static void look_for_kernel(struct tls *tls) {
 	if (!tls->settings.ssl_kernel_tls || tls_kernel_is_there()) return;
 	tls->settings.ssl_kernel_tls = false;

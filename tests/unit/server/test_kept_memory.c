@@ -19,7 +19,7 @@
 #define GOES_ON 43   /* of one that nothing has ended */
 
 enum handler { BY_DEFAULT, BY_ADDRESS, BY_NUMBER, IGNORED };
-enum touch { OF_THE_FILE, OF_THE_HEADS, OF_ANOTHER, AFTER_THE_END, SENT };
+enum touch { OF_THE_FILE, OF_THE_HEADS, BY_THE_END, OF_ANOTHER, AFTER_THE_END, SENT };
 
 struct scenario {
 	enum handler before;
@@ -94,6 +94,10 @@ static void live(const struct scenario *scenario, const char *path) {
 	if (scenario->touch == AFTER_THE_END) {
 		kept_memory_close(file, &log);
 		touch(OF_ANOTHER, NULL, NULL);
+	} else if (scenario->touch == BY_THE_END) {
+		memory_segment_end(begin_segment(file), ROOT_HEAP, SNUG_OK);
+		if (truncate(path, 0) != 0) _exit(1);
+		kept_memory_close(file, &log);
 	} else {
 		struct memory_segment *segment = begin_segment(file);
 		const snug_os *os = memory_segment_os(segment);
@@ -138,6 +142,7 @@ static void each_goes_to_whom_it_belongs(void **state) {
 	static const struct scenario scenarios[] = {
 		{BY_DEFAULT, OF_THE_FILE, SIGBUS, 0, true},
 		{BY_DEFAULT, OF_THE_HEADS, SIGBUS, 0, true},
+		{BY_DEFAULT, BY_THE_END, SIGBUS, 0, true},
 		{BY_DEFAULT, OF_ANOTHER, SIGBUS, 0, false},
 		{BY_DEFAULT, AFTER_THE_END, SIGBUS, 0, false},
 		{BY_DEFAULT, SENT, SIGBUS, 0, false},
