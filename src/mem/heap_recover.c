@@ -308,20 +308,22 @@ static void count_used(struct page *page, struct size_class *class) {
 	class->used_slots += used_slots;
 }
 
+/* Pages were looked at of which nothing was taken: all has expired, or can't be an item. */
 void heap_recover_end(struct heap_recovery *recovery) {
 	snug_heap *heap = recovery->heap;
 	struct arena *arena = &heap->arena;
 	SNUG_ASSERT(arena->free_pages == 0 && arena->stack == PAGE_NONE);
-	give_back_unused(arena);
 	for (page_number number = 1; number < arena->described; number++) {
 		struct page *page = &arena->pages[number];
 		if (page->state != PAGE_SLAB) continue;
 		struct size_class *class = class_of_page(heap, number);
 		count_used(page, class);
 		if (page->free_slots == class->slots)
-			slab_release(heap, class, number); /* of a chain that was not whole */
+			slab_disown(heap, class, number);
 		else
 			slab_relist(heap, class, number);
 	}
+	arena->peak_bytes = limit_account(arena);
+	give_back_unused(arena);
 	heap_note_root(heap);
 }

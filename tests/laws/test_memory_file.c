@@ -919,6 +919,39 @@ static void what_is_given_back_is_a_hole(void **state) {
 	close(descriptor);
 }
 
+/* A recovery looks at the pages of what has expired, and keeps none. */
+static void pages_of_what_has_expired_are_holes(void **state) {
+	static const unsigned char value[1000];
+	(void)state;
+	int descriptor = make_descriptor();
+	snug_memory_file *file = open_file(descriptor, 1);
+	snug_shard *shard = shard_in(file, 4096);
+	char text[32];
+	for (uint32_t number = 0; number < 4000; number++) {
+		snug_attributes attributes = {.expires_at_s = number == 2000 ? 0 : 1};
+		snug_key key = key_of(number, text);
+		REQUIRE_OK(snug_shard_set(shard, &key, &attributes, value, sizeof value));
+	}
+	assert_true(file_bytes(descriptor) > 4 * MIB);
+	REQUIRE_OK(snug_shard_destroy(shard));
+	REQUIRE_OK(snug_memory_file_destroy(file));
+	mark_as_killed(descriptor);
+	file = open_file(descriptor, 1);
+	shard = shard_in(file, 4096);
+	snug_stats stats;
+	REQUIRE_OK(snug_stats_get(shard->heap, &stats));
+	assert_int_equal(items_of(shard), 1);
+	assert_int_equal(shard->recovered.dropped, 0);
+	assert_int_equal(stats.committed_bytes, 4096);
+	assert_int_equal(shard->heap->totals.released_slabs, 0);
+	assert_true(file_bytes(descriptor) < 2 * MIB);
+	snug_check_result result;
+	REQUIRE_OK(snug_shard_check(shard, &result));
+	REQUIRE_OK(snug_shard_destroy(shard));
+	throw_away(file);
+	close(descriptor);
+}
+
 int main(void) {
 	random_numbers.state = test_environment_number("SNUG_SEED", (uint64_t)time(NULL));
 	printf("SNUG_SEED=0x%llx\n", (unsigned long long)random_numbers.state);
@@ -946,6 +979,7 @@ int main(void) {
 		cmocka_unit_test(changed_bytes_of_a_killed_are_dropped),
 		cmocka_unit_test(changed_objects_of_handles_are_found),
 		cmocka_unit_test(what_is_given_back_is_a_hole),
+		cmocka_unit_test(pages_of_what_has_expired_are_holes),
 	};
 	return cmocka_run_group_tests_name("memory file", tests, NULL, NULL);
 }

@@ -250,6 +250,17 @@ snug_error arena_adopt(struct arena *arena, page_number page) {
 	return SNUG_OK;
 }
 
+void arena_disown(struct arena *arena, page_number page) {
+	uint32_t bit = bit_in_region(arena, page);
+	struct region *region = arena_region(arena, region_of(arena, page));
+	SNUG_ASSERT(arena->pages[page].state == PAGE_SLAB && arena->pages[page].list == LIST_NONE);
+	SNUG_ASSERT((region->cold_bits[bit / 64] >> (bit % 64) & 1) == 0);
+	region->cold_bits[bit / 64] |= (uint64_t)1 << (bit % 64);
+	region->cold_pages++;
+	arena->committed_bytes -= arena->page_bytes;
+	arena->pages[page].state = PAGE_COLD;
+}
+
 uint64_t arena_available_pages(const struct arena *arena) {
 	size_t used_bytes = limit_account(arena);
 	uint64_t room_pages = arena->limit_bytes > used_bytes

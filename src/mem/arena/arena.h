@@ -41,6 +41,8 @@ void arena_give(struct arena *arena, page_number page);
 
 /* The same of a page of which it is known that it is committed, and has content: of a memory file. */
 snug_error arena_adopt(struct arena *arena, page_number page);
+/* And is cold all the same; its content is the caller's to drop. */
+void arena_disown(struct arena *arena, page_number page);
 
 /* Committed pages that nobody uses. */
 static inline uint64_t arena_free_pages(const struct arena *arena) {

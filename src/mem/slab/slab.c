@@ -121,19 +121,34 @@ snug_error slab_adopt(snug_heap *heap, struct size_class *class, page_number num
 	if (class->slots > INLINE_BITMAP_SLOTS)
 		error = cell_take(&heap->arena, &heap->cells, bitmap_bytes, &beside);
 	if (!error) error = arena_adopt(&heap->arena, number);
-	if (error) return error; /* the heap is given up */
+	if (error) {
+		if (beside != NULL) cell_give(&heap->cells, beside, bitmap_bytes);
+		return error;
+	}
 	cut(heap, class, number, beside);
 	class->slabs++;
 	class->free_slots += class->slots;
 	return SNUG_OK;
 }
 
+/* The bits of more slots than a descriptor has. */
+static void give_bits_beside(snug_heap *heap, const struct size_class *class, page_number number) {
+	if (class->slots <= INLINE_BITMAP_SLOTS) return;
+	void *beside = heap->arena.pages[number].free_bits.beside;
+	cell_give(&heap->cells, beside, bitmap_words(class) * sizeof(uint64_t));
+}
+
+void slab_disown(snug_heap *heap, struct size_class *class, page_number number) {
+	SNUG_ASSERT(heap->arena.pages[number].free_slots == class->slots && class->slabs > 0);
+	class->slabs--;
+	class->free_slots -= class->slots;
+	give_bits_beside(heap, class, number);
+	arena_disown(&heap->arena, number);
+}
+
 void slab_drop(snug_heap *heap, const struct size_class *class, page_number number) {
 	SNUG_ASSERT(heap->arena.pages[number].free_slots == class->slots);
-	if (class->slots > INLINE_BITMAP_SLOTS) {
-		void *beside = heap->arena.pages[number].free_bits.beside;
-		cell_give(&heap->cells, beside, bitmap_words(class) * sizeof(uint64_t));
-	}
+	give_bits_beside(heap, class, number);
 	arena_give(&heap->arena, number);
 }
 

@@ -48,6 +48,8 @@ void slab_drop(snug_heap *heap, const struct size_class *class, page_number numb
 /* Makes a page of a memory file, which has content, a slab of the class: on no list, all slots free
  * until they are taken. NO_MEMORY, OS_MEMORY. */
 snug_error slab_adopt(snug_heap *heap, struct size_class *class, page_number number);
+/* Undoes that, if nothing was taken: a cold page, whose content is the caller's to drop. */
+void slab_disown(snug_heap *heap, struct size_class *class, page_number number);
 
 /* Gives the page of a slab without live slots back; it is on no list afterwards. */
 void slab_release(snug_heap *heap, struct size_class *class, page_number number);
