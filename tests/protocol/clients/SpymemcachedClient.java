@@ -12,6 +12,7 @@ import java.util.logging.Logger;
 import net.spy.memcached.BinaryConnectionFactory;
 import net.spy.memcached.CASResponse;
 import net.spy.memcached.CASValue;
+import net.spy.memcached.ConnectionFactory;
 import net.spy.memcached.DefaultConnectionFactory;
 import net.spy.memcached.MemcachedClient;
 
@@ -66,10 +67,10 @@ public class SpymemcachedClient {
 	}
 
 	static void deleteAndTouch(MemcachedClient client) throws Exception {
-		client.set("key", 1, "1").get();
-		same(client.touch("key", 100).get(), true);
-		Thread.sleep(2100);
-		same(client.get("key"), "1");
+		client.set("key", 1000, "1").get();
+		same(client.touch("key", 1).get(), true);
+		while (client.get("key") != null) Thread.sleep(100);
+		client.set("key", 0, "1").get();
 		same(client.delete("key").get(), true);
 		same(client.delete("key").get(), false);
 	}
@@ -91,12 +92,29 @@ public class SpymemcachedClient {
 		same(client.getVersions().size(), 1);
 	}
 
+	// By itself the client gives an operation up after 2.5 s, which a busy machine may take.
+	static final long PATIENCE_MS = 600_000;
+
+	static ConnectionFactory factory(boolean isBinary) {
+		if (isBinary)
+			return new BinaryConnectionFactory() {
+				@Override
+				public long getOperationTimeout() {
+					return PATIENCE_MS;
+				}
+			};
+		return new DefaultConnectionFactory() {
+			@Override
+			public long getOperationTimeout() {
+				return PATIENCE_MS;
+			}
+		};
+	}
+
 	static MemcachedClient connect(String[] arguments) throws Exception {
 		List<InetSocketAddress> servers =
 			List.of(new InetSocketAddress(arguments[0], Integer.parseInt(arguments[1])));
-		boolean isBinary = arguments.length > 2;
-		return new MemcachedClient(
-			isBinary ? new BinaryConnectionFactory() : new DefaultConnectionFactory(), servers);
+		return new MemcachedClient(factory(arguments.length > 2), servers);
 	}
 
 	public static void main(String[] arguments) throws Exception {
