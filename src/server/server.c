@@ -28,6 +28,7 @@
 #include "server/server_worker.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ------------------------------------------------------------------ the hook --------------- */
 
@@ -227,8 +228,10 @@ snug_error server_create(const struct settings *settings, const struct listeners
 	prefixes_init(&server->prefixes, settings_prefix_delimiter(settings), &server->texts,
 				  &server->watchers);
 	settings_live_init(&server->live, settings);
-	server->worker = calloc(settings->threads, sizeof *server->worker);
+	size_t worker_bytes = settings->threads * sizeof *server->worker;
+	server->worker = aligned_alloc(_Alignof(struct server_worker), worker_bytes);
 	snug_error error = server->worker == NULL ? SNUG_ERROR_OS_MEMORY : SNUG_OK;
+	if (!error) memset(server->worker, 0, worker_bytes);
 	for (uint32_t i = 0; !error && i < server->worker_count; i++) {
 		server->worker[i].server = server;
 		server->worker[i].index = i;

@@ -138,13 +138,14 @@ struct slices {
 };
 
 struct server_worker {
-	struct server *server; /* constant after create */
-	uint32_t index;        /* constant after create */
-	/* owner only */
+	/* On a line of its own, for the other workers read it with each key of this one, which writes
+	 * what follows all the time. Constant after create */
+	_Alignas(64) struct server *server;
+	uint32_t index;
 	snug_shard *shard;
 	snug_error shard_error; /* why there is none */
-	/* seconds since 1970, as of this turn, by a clock that nobody sets: the shard's */
-	int64_t clock_s;
+	/* owner only; seconds since 1970, as of this turn, by a clock that nobody sets: the shard's */
+	_Alignas(64) int64_t clock_s;
 	int64_t wall_s; /* by the one on the wall, which tells dates */
 	struct operation_counts counts;
 	struct connection_counts connections;

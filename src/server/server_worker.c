@@ -19,8 +19,8 @@
  *           a turn looks at those that something happened to, and at no others.
  *         - Slices of errands come after the answers, which need not wait for them.
  *
- * HOLDING. Where a turn has heard several connections, what is for an owner that sleeps waits for
- * the next turn, which comes at once, and on, for 0.1 ms (work/channel/holding.h). It saves 8 to
+ * HOLDING. Where several connections are heard, what is for an owner that sleeps waits for the next
+ * turn, which comes at once, and on, for 0.1 ms (work/channel/holding.h). It saves 8 to
  * 42 % of the wake-ups in pipelines (docs/design/0007-wake-ups.md).
  *
  * Before it sleeps the worker announces that to both of its channels; each has a descriptor that
@@ -47,6 +47,7 @@
 #define RECORDS_AWAY_MAX 2048u /* also the room of the channel that they come back on */
 #define OUTBOX_BATCH 16u
 #define UNFINISHED_A_TURN 4u
+#define HEARD_MANY 2u
 #define SEND_SOON_BYTES 4096u
 #define SHORT_WAIT_NS UINT64_C(2000000)
 #define UPKEEP_WAIT_NS UINT64_C(1000000000)
@@ -64,7 +65,8 @@ static void on_accepted(void *context, uint32_t tag, int fd) {
 }
 
 static void on_received(void *context, struct io_stream *stream, const char *bytes, size_t length) {
-	((struct server_worker *)context)->turn->heard++;
+	struct turn *turn = ((struct server_worker *)context)->turn;
+	hearing_note(&turn->hearing, stream, turn->began_ns);
 	connection_received(connection_of(stream), bytes, length);
 }
 
@@ -210,7 +212,8 @@ static bool send_batch(struct server_worker *worker, uint32_t owner) {
 	struct turn *turn = worker->turn;
 	struct message messages[OUTBOX_BATCH];
 	size_t count = 0;
-	struct record *record = turn->outbox[owner];
+	struct outbox *outbox = &turn->outbox[owner];
+	struct record *record = outbox->first;
 	while (record != NULL && count < OUTBOX_BATCH) {
 		struct message *message = &messages[count++];
 		*message =
@@ -220,8 +223,8 @@ static bool send_batch(struct server_worker *worker, uint32_t owner) {
 	struct channel *inbox = workers_inbox(worker->server->workers, owner);
 	snug_error error = channel_try_send_batch(inbox, messages, count);
 	if (error == SNUG_ERROR_QUEUE_FULL) return false;
-	turn->outbox[owner] = record;
-	if (record == NULL) turn->outbox_last[owner] = NULL;
+	outbox->first = record;
+	if (record == NULL) outbox->last = NULL;
 	for (size_t i = 0; error && i < count; i++)
 		for (uint32_t at = 0, most = message_request_count(&messages[i]); at < most; at++)
 			come_back_unanswered(worker, record_of(messages[i].requests[at]));
@@ -230,25 +233,25 @@ static bool send_batch(struct server_worker *worker, uint32_t owner) {
 
 /* False: the rest is left for a full inbox. */
 static bool send_to(struct server_worker *worker, uint32_t owner) {
-	while (worker->turn->outbox[owner] != NULL)
+	while (worker->turn->outbox[owner].first != NULL)
 		if (!send_batch(worker, owner)) return false;
 	return true;
 }
 
-/* With `holds` nobody is woken. Tells whether something is left, for a full inbox or for one that
- * sleeps: the next turn is to come at once. */
-static bool send_requests(struct server_worker *worker, bool holds) {
+/* Where `several` ask, what is for an owner that sleeps may be held. Tells whether something is left,
+ * for a full inbox or for one that sleeps: the next turn is to come at once. */
+static bool send_requests(struct server_worker *worker, bool several) {
 	struct turn *turn = worker->turn;
-	bool is_left = false, is_held = false;
+	bool is_left = false;
 	for (uint32_t owner = 0; owner < worker->server->worker_count; owner++) {
-		if (turn->outbox[owner] == NULL) continue;
-		if (holds && channel_is_dozing(workers_inbox(worker->server->workers, owner)))
-			is_held = true;
-		else
-			is_left |= !send_to(worker, owner);
+		struct outbox *outbox = &turn->outbox[owner];
+		if (outbox->first == NULL) continue;
+		bool is_held = hold_may(&outbox->hold, several, turn->began_ns) &&
+					   channel_is_dozing(workers_inbox(worker->server->workers, owner));
+		hold_note(&outbox->hold, is_held, turn->began_ns);
+		is_left |= is_held || !send_to(worker, owner);
 	}
-	hold_note(&turn->hold, is_held, turn->began_ns);
-	return is_left || is_held;
+	return is_left;
 }
 
 #define LINE_BYTES 64u
@@ -465,9 +468,9 @@ bool server_worker_turn(struct server_worker *worker) {
 		drain(worker);
 	relief_resume(turn);
 	if (UNLIKELY(turn->holds_input)) connection_hold_input(turn);
-	turn->heard = 0;
+	hearing_begin(&turn->hearing);
 	has_news |= io_poll(turn->io);
-	bool goes_on = send_requests(worker, hold_may(&turn->hold, turn->heard, turn->began_ns));
+	bool goes_on = send_requests(worker, hearing_has_several(&turn->hearing, began_ns));
 	bool has_worked = has_news || goes_on || turn->dirty != NULL;
 	flush_dirty(turn);
 	relief_close(worker);
@@ -487,7 +490,7 @@ bool server_worker_turn(struct server_worker *worker) {
 		goes_on = true;
 	goes_on |= upkeep_turn(&turn->upkeep, worker->shard, now_ns, has_worked);
 	if (has_worked || goes_on) stir(worker);
-	return goes_on || turn->heard >= HEARD_MANY || is_left_over(turn, has_worked);
+	return goes_on || turn->hearing.heard >= HEARD_MANY || is_left_over(turn, has_worked);
 }
 
 void server_worker_sleep(struct server_worker *worker, int wake_fd, uint64_t timeout_ns) {
@@ -514,7 +517,6 @@ static void give_back(struct turn *turn) {
 	if (turn->replies != NULL) channel_close(turn->replies);
 	channel_destroy(turn->replies);
 	free(turn->outbox);
-	free(turn->outbox_last);
 	free(turn);
 }
 
@@ -546,8 +548,7 @@ snug_error server_worker_begin(struct server_worker *worker) {
 	struct turn *turn = calloc(1, turn_bytes);
 	if (turn == NULL) return SNUG_ERROR_OS_MEMORY;
 	turn->bytes = turn_bytes;
-	turn->outbox = calloc(worker->server->worker_count, sizeof(struct record *));
-	turn->outbox_last = calloc(worker->server->worker_count, sizeof(struct record *));
+	turn->outbox = calloc(worker->server->worker_count, sizeof *turn->outbox);
 	turn->now_s = (uint32_t)(os_now_ns() / NS_PER_SECOND);
 	hint_lots_init(&turn->lots, worker->index);
 	upkeep_init(&turn->upkeep);
@@ -562,13 +563,12 @@ snug_error server_worker_begin(struct server_worker *worker) {
 	snug_error error = buffers_init(&turn->buffers, connection_bytes, RECORDS_AWAY_MAX);
 	if (error) {
 		free(turn->outbox);
-		free(turn->outbox_last);
 		free(turn);
 		worker->turn = NULL;
 		worker->hot_keys = NULL;
 		return error;
 	}
-	if (turn->outbox == NULL || turn->outbox_last == NULL) error = SNUG_ERROR_OS_MEMORY;
+	if (turn->outbox == NULL) error = SNUG_ERROR_OS_MEMORY;
 	if (!error) error = channel_create(RECORDS_AWAY_MAX, &turn->replies);
 	if (!error) error = create_io(worker, io_bytes(limit_bytes, connection_bytes));
 	if (!error && worker->index == 0) worker->server->io_name = io_name(turn->io);

@@ -856,10 +856,10 @@ static void prefetch(struct reader *reader) {
 
 /* What was read was used; or any hash is told, which may be one of nothing. */
 static void hint(struct reader *reader) {
-	struct hint *place = hint_claim(game.shard, 0, &reader->lots);
 	struct hint_use use = {.hash = game.names[random_key(&reader->random)].key.hash,
 						   .used_s = (uint32_t)clock_s(NULL),
 						   .is_first = test_random_below(&reader->random, 2) == 0};
+	struct hint *place = hint_claim(game.shard, 0, &reader->lots, use.is_first);
 	if (place != NULL) hint_post(game.shard, place, 0, &reader->lots, &use);
 }
 
@@ -899,7 +899,7 @@ static void start_readers(void) {
 	for (uint32_t i = 0; i < game.reader_count; i++) {
 		struct reader *reader = &game.readers[i];
 		reader->random = (test_random){test_random_next(&game.random)};
-		reader->lots.state = test_random_next(&game.random) | 1;
+		hint_lots_init(&reader->lots, (uint32_t)test_random_next(&game.random));
 		assert_true(os_thread_start(&reader->thread, read_on, reader));
 	}
 }

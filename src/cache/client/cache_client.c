@@ -28,6 +28,24 @@ void snug_cache_client_options_init(snug_cache_client_options *options, size_t s
 	grown_init(options, struct_bytes, &defaults, sizeof defaults);
 }
 
+/* To count without a locked instruction: it would keep the next get from beginning while this one
+ * still waits for memory. */
+static void take_reads(snug_cache_client *client) {
+	const uint32_t own = CACHE_READS - 1;
+	for (uint32_t i = 0; i < own && !client->counts_alone; i++) {
+		bool free = false;
+		client->reads = &client->cache->reads[(client->number + i) % own];
+		client->counts_alone = atomic_compare_exchange_strong_explicit(
+			&client->reads->is_taken, &free, true, memory_order_acquire, memory_order_relaxed);
+	}
+	if (!client->counts_alone) client->reads = &client->cache->reads[own];
+}
+
+static void give_reads(snug_cache_client *client) {
+	if (client->counts_alone)
+		atomic_store_explicit(&client->reads->is_taken, false, memory_order_release);
+}
+
 snug_error snug_cache_client_create(snug_cache *cache, const snug_cache_client_options *options,
 									snug_cache_client **out) {
 	if (cache == NULL || out == NULL) return SNUG_ERROR_NULL;
@@ -46,7 +64,7 @@ snug_error snug_cache_client_create(snug_cache *cache, const snug_cache_client_o
 	client->timeout_ns = known.timeout_ns;
 	uint32_t number = atomic_fetch_add_explicit(&cache->clients, 1, memory_order_relaxed);
 	client->number = number;
-	client->reads = &cache->reads[number % CACHE_READS];
+	take_reads(client);
 	hint_lots_init(&client->lots, number);
 	*out = client;
 	return SNUG_OK;
@@ -57,8 +75,10 @@ snug_error snug_cache_client_destroy(snug_cache_client *client) {
 	if (client->loading > 0) return SNUG_ERROR_IN_USE;
 	snug_error error = parcels_wait(client);
 	if (!error) error = snug_client_destroy(client->client);
-	if (!error) free(client);
-	return error;
+	if (error) return error;
+	give_reads(client);
+	free(client);
+	return SNUG_OK;
 }
 
 snug_error snug_cache_client_set_timeout(snug_cache_client *client, uint64_t timeout_ns) {

@@ -25,22 +25,25 @@
 #include <snug/cache.h>
 #include <snug/client.h>
 
-/* Owner only, each. */
 struct cache_worker {
-	snug_shard *shard;
+	/* Clients read it with each key: on a line of its own. Constant after create */
+	_Alignas(64) snug_shard *shard;
 	snug_error error; /* why there is none */
-	struct operation_counts counts;
+	/* owner only */
+	_Alignas(64) struct operation_counts counts;
 	struct upkeep upkeep;
 	bool has_served; /* in this turn */
 };
 
-/* Gets that clients answered themselves. Those of many clients, each of which has chosen one. */
+/* Gets that clients answered themselves: of one client after the other, which alone adds to them; the
+ * last ones are of all that have found none of their own. */
 struct cache_reads {
 	_Alignas(64) _Atomic uint64_t hits;
 	_Atomic uint64_t misses;
+	_Atomic bool is_taken;
 };
 
-#define CACHE_READS 64u
+#define CACHE_READS 65u
 
 struct snug_cache {
 	struct cache_reads reads[CACHE_READS]; /* atomics: any client adds */
@@ -78,6 +81,7 @@ struct snug_cache_client {
 	snug_client *client;
 	uint64_t timeout_ns;
 	struct cache_reads *reads; /* where it counts */
+	bool counts_alone;         /* nobody else counts there */
 	uint32_t number;           /* of those that were created */
 	struct hint_lots lots;
 	struct parcel *first_late; /* in the order in which they were sent */

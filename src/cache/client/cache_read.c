@@ -24,7 +24,11 @@
 
 static void count(snug_cache_client *client, const snug_key *key, bool hit) {
 	_Atomic uint64_t *counter = hit ? &client->reads->hits : &client->reads->misses;
-	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+	if (LIKELY(client->counts_alone))
+		atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+							  memory_order_relaxed);
+	else
+		atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 	cache_count(client, key, hit);
 }
 
@@ -44,7 +48,7 @@ static bool may_read(snug_cache_client *client, const snug_key *key) {
 static bool tell_use(snug_cache_client *client, snug_shard *shard, const snug_key *key,
 					 const struct item_head *head) {
 	uint32_t owner = request_owner(key->hash, client->cache->worker_count);
-	struct hint *hint = hint_claim(shard, owner, &client->lots);
+	struct hint *hint = hint_claim(shard, owner, &client->lots, false);
 	if (UNLIKELY(hint == NULL)) {
 		if (client->lots.skipped[owner] < HINT_SKIPPED_MANY) return true;
 		client->lots.skipped[owner] = 0;

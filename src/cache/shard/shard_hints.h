@@ -4,9 +4,14 @@
  * the key's hash on a board of the shard, and the owner, when he comes by, does for it what a get
  * of his own does: the entry's rank, the note of its last use, the mark that it was fetched.
  *
- *     reader    board[any], if it is free: claimed, then hash, when, weight
- *     owner     what stands on it, some of it if that is much: at the beginning of a turn, before
- *               others' requests and before commands of his own
+ *     reader    board[any], if it is free: claimed, then hash, when, weight; and its line's bit
+ *     owner     what stands on the lines that have a bit, some of it if that is much: at the
+ *               beginning of a turn, before others' requests and before commands of his own
+ *
+ * LINES. Four places are a cache line. A reader goes on along the line on which he has found a
+ * place, and then to any other: so a line comes over from the owner's processor once for four
+ * hints, and readers seldom want the same one. The owner looks at those lines alone on which
+ * something was posted.
  *
  * A FULL BOARD takes nothing: so where little is read every use is told, and an item is idle since
  * its last one; where much is read the owner takes as many hints as he can afford, the readers pay
@@ -17,10 +22,11 @@
  *
  * NOTHING IS LOST that was posted: a place is claimed before it is written. First fetches must be
  * known exactly: all that are posted are taken each time, so whoever asks the owner for something
- * after he has posted one finds it done; where there is no place its reader asks the owner. If the
- * item was stored anew in between, the new one is marked.
+ * after he has posted one finds it done; where there is no place its reader asks the owner. Half of
+ * the board is for them alone, or what else is read would leave them none. If the item was stored
+ * anew in between, the new one is marked.
  *
- * WHO SLEEPS takes nothing. Beyond 4,096 uses that could not be told the next reader asks.
+ * WHO SLEEPS takes nothing. Beyond 16,384 uses that could not be told the next reader asks.
  *
  * An item is known here by its bucket and tag, but for the mark, which is looked at with the key's
  * hash: of 600 hints one goes to another item's rank. */
@@ -34,6 +40,10 @@
 #include <stdbool.h>
 
 #define HINTS 64u
+#define HINT_LINE 4u /* places to a cache line */
+#define HINT_LINES (HINTS / HINT_LINE)
+#define HINT_HALVES 2u /* of the lines: for what may be left out, and for what must be told */
+#define HINT_ALL_LINES ((UINT32_C(1) << HINT_LINES) - 1)
 
 #define HINT_CLAIMED UINT32_MAX /* a place that is being written */
 #define HINT_FIRST (UINT32_C(1) << 31)
@@ -52,26 +62,36 @@ struct hint_use {
 
 struct hints {
 	_Alignas(64) struct hint board[HINTS];
-	_Alignas(64) _Atomic bool is_posted; /* something was, since the owner looked last */
-	uint32_t next;                       /* the owner's: the line that he begins with */
+	/* a bit for each line: something was, since the owner looked */
+	_Alignas(64) _Atomic uint32_t posted;
+	uint32_t next; /* the owner's: the line that he begins with */
 };
 
 /* A reader's own. */
 struct hint_lots {
-	uint64_t state;                     /* where it looks for a free place; not 0 */
-	uint16_t skipped[SNUG_WORKERS_MAX]; /* by the shard's worker: uses that it could not tell of */
+	uint64_t state; /* of the lots that say which line comes next; not 0 */
+	/* by the shard's worker: uses that it could not tell of; where it looks first; how many uses it
+	 * does not look for, because the board was full a moment ago */
+	uint16_t skipped[SNUG_WORKERS_MAX];
+	uint8_t at[HINT_HALVES][SNUG_WORKERS_MAX];
+	uint8_t rests[SNUG_WORKERS_MAX];
 };
 
 static inline void hint_lots_init(struct hint_lots *lots, uint32_t reader) {
 	*lots = (struct hint_lots){.state = ((uint64_t)reader + 1) * UINT64_C(0x9E3779B97F4A7C15)};
+	for (uint32_t half = 0; half < HINT_HALVES; half++)
+		for (uint32_t worker = 0; worker < SNUG_WORKERS_MAX; worker++)
+			lots->at[half][worker] = (uint8_t)(half * HINTS / HINT_HALVES);
 }
 
 /* As many could not be told of that the owner must be asleep: whoever asks him wakes him. */
-#define HINT_SKIPPED_MANY 4096u
+#define HINT_SKIPPED_MANY 16384u
 
-/* Any thread: a place on the shard of that worker, which is the caller's until he posts there; NULL:
- * none was found, and the use counts with the next one. */
-struct hint *hint_claim(struct snug_shard *shard, uint32_t worker, struct hint_lots *lots);
+/* Any thread: a place on the shard of that worker, which is the caller's until he posts there;
+ * NULL: none was found, or, unless the use `must` be told, not looked for; it counts with the next
+ * one. */
+struct hint *hint_claim(struct snug_shard *shard, uint32_t worker, struct hint_lots *lots,
+						bool must);
 
 /* Any thread: posts that an item was read, now, by the shard's clock; with `is_first` it is marked
  * as fetched. */

@@ -42,6 +42,8 @@
 
 typedef uint64_t __attribute__((may_alias, aligned(1))) loose_word;
 typedef uint32_t __attribute__((may_alias, aligned(1))) loose_half;
+/* a register of 16 bytes: half as many loads and stores as by words */
+typedef uint64_t __attribute__((vector_size(16), may_alias, aligned(1))) loose_words;
 
 READER static inline uint64_t load_word(const void *at) {
 	return *(const volatile loose_word *)at;
@@ -154,6 +156,10 @@ READER static inline bool is_same(const unsigned char *left, const unsigned char
 
 READER static inline void copy_bytes(unsigned char *to, const unsigned char *from, size_t bytes) {
 	size_t at = 0;
+	for (; at + sizeof(loose_words) <= bytes; at += sizeof(loose_words)) {
+		loose_words words = *(const volatile loose_words *)(const volatile void *)(from + at);
+		memcpy(to + at, &words, sizeof words);
+	}
 	for (; at + 8 <= bytes; at += 8) {
 		uint64_t word = load_word(from + at);
 		memcpy(to + at, &word, sizeof word);
@@ -167,12 +173,14 @@ struct piece {
 	size_t left; /* at most so many are the object's; 0: that is no place of an object */
 };
 
-READER static inline struct piece piece_at(const struct arena *arena, uint64_t offset) {
+READER static inline struct piece piece_at(const struct snug_heap *heap, uint64_t offset) {
+	/* The arena's own word lies on a line that the owner writes with each free. */
+	uint64_t page_bytes = heap->classes.page_bytes;
 	/* offsets begin behind a page that is not there (mem/types.h) */
-	if (offset < arena->page_bytes || offset >= arena->page_bytes + arena->reserved_bytes)
+	if (offset < page_bytes || offset >= page_bytes + heap->arena.reserved_bytes)
 		return (struct piece){NULL, 0};
-	return (struct piece){(const unsigned char *)(arena->bias + (uintptr_t)offset),
-						  arena->page_bytes - (size_t)(offset & (arena->page_bytes - 1))};
+	return (struct piece){(const unsigned char *)(heap->arena.bias + (uintptr_t)offset),
+						  (size_t)(page_bytes - (offset & (page_bytes - 1)))};
 }
 
 /* What stands behind a fragment (mem/slab/trailer.h), as far as a reader needs it: the next one, and
@@ -196,6 +204,15 @@ READER static inline bool read_links(const struct snug_heap *heap, uint64_t offs
 	return true;
 }
 
+#define PREFETCHED_BYTES 320u /* of an item: head, key and a usual value */
+#define LINE_BYTES 64u
+
+/* Those of its lines that do not have to wait for what stands on the first. */
+static inline void prefetch_rest(const unsigned char *item) {
+	for (uint32_t at = LINE_BYTES; at < PREFETCHED_BYTES; at += LINE_BYTES)
+		__builtin_prefetch(item + at);
+}
+
 enum match { MATCH_NO, MATCH_YES, MATCH_ASK };
 
 /* The first piece of an object that is stored as fragments. The links are read behind their
@@ -215,9 +232,11 @@ READER static inline enum match match_item(const struct snug_shard *shard, uint6
 	const struct snug_heap *heap = shard->heap;
 	snug_ref ref = entry_ref(entry);
 	uint64_t offset = ref & OFFSET_MASK;
-	struct piece piece = piece_at(&heap->arena, offset);
+	struct piece piece = piece_at(heap, offset);
 	SNUG_ASSERT(entry != 0);
-	if (piece.left < 4 || load_byte(piece.bytes + 1) != key->length) return MATCH_NO;
+	if (piece.left < 4) return MATCH_NO;
+	prefetch_rest(piece.bytes);
+	if (load_byte(piece.bytes + 1) != key->length) return MATCH_NO;
 	sight->links = NULL;
 	sight->next = 0;
 	if (UNLIKELY(!snug_ref_is_contiguous(ref))) {
@@ -339,7 +358,7 @@ READER static bool copy_value(const struct snug_heap *heap, const struct sight *
 	room += sight->value_here;
 	for (uint32_t pieces = 1; LIKELY(pieces < READ_PIECES); pieces++) {
 		if (LIKELY(left == 0)) return true;
-		struct piece piece = piece_at(&heap->arena, offset);
+		struct piece piece = piece_at(heap, offset);
 		if (piece.left == 0 || !read_links(heap, offset, &piece, &next)) return false;
 		size_t here = smaller(left, piece.left);
 		copy_bytes(room, piece.bytes, here);
@@ -381,18 +400,16 @@ void shard_ranges(const struct snug_shard *shard, struct os_range *out) {
 
 /* ------------------------------------------------------------------ ahead ------------------ */
 
-#define PREFETCHED_BYTES 256u /* of an item */
-#define LINE_BYTES 64u
-
 /* The item of the first entry with the tag, if it is where items are. */
 READER static void prefetch_item(const struct snug_shard *shard, const struct bucket *home,
 								 uint64_t hash) {
 	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) {
 		uint64_t entry = LOAD(&home->entry[slot]);
 		if (entry >> TAG_SHIFT != (hash & 0xFFF)) continue;
-		const char *item = snug_ref_at(shard->heap, entry_ref(entry));
-		for (uint32_t at = 0; at < PREFETCHED_BYTES; at += LINE_BYTES)
-			__builtin_prefetch(item + at);
+		struct piece piece = piece_at(shard->heap, entry_ref(entry) & OFFSET_MASK);
+		if (piece.left == 0) return;
+		__builtin_prefetch(piece.bytes);
+		prefetch_rest(piece.bytes);
 		return;
 	}
 }

@@ -231,6 +231,12 @@ static inline rank_meta shard_rank_insert(struct snug_shard *shard, uint64_t has
 	return meta;
 }
 
+/* An entry whose item was used has this meta from now on. Written only if it is another: a store
+ * makes the line of its bucket that of this processor alone. */
+static inline void shard_note_hit(uint64_t *entry, uint32_t meta) {
+	if (entry_meta(*entry) != meta) entry_set(entry, entry_with_meta(*entry, meta));
+}
+
 static inline bool shard_is_expired(const struct snug_shard *shard, const struct item_head *head) {
 	return head->expires_at_s != 0 && head->expires_at_s <= shard_now_s(shard);
 }

@@ -233,7 +233,20 @@ static inline uint64_t connection_commands_so_far(const struct connection *conne
 /* ------------------------------------------------------------------ a worker's turn -------- */
 
 #define BATCH_COMMANDS 32u
-#define AWAY_KEYS 1024u
+#define AWAY_SLOTS 512u
+
+/* What is to be sent to a worker, through next_away. */
+struct outbox {
+	struct record *first;
+	struct record *last;
+	struct hold hold; /* while the worker sleeps */
+};
+
+/* Keys of requests that are away, and whose: those that meet in one place of a table. */
+struct away_keys {
+	uint16_t count;
+	uint16_t tags; /* of all of them, one against the other: the tag itself, if there is one */
+};
 
 /* What a worker has besides: server_worker.c's, and what the files of connections share. */
 struct turn {
@@ -244,7 +257,6 @@ struct turn {
 	struct connection *dirty;
 	struct connection *blocked;
 	uint32_t number;         /* of the turn; comes round */
-	uint32_t heard;          /* times that bytes came in this turn */
 	uint64_t began_ns;       /* the turn */
 	uint64_t short_since_ns; /* memory is short since then; 0: it is not */
 	uint64_t relief_ns;      /* nobody is closed for it before then */
@@ -255,13 +267,11 @@ struct turn {
 	/* the own worker's to go on with, through next_away; and the last one */
 	struct record *unfinished;
 	struct record *unfinished_last;
-	/* for each worker: what is to be sent to it, through next_away; and the last one */
-	struct record **outbox;
-	struct record **outbox_last;
-	struct hold hold; /* of what is for owners that sleep */
-	uint32_t away;    /* requests out */
-	/* of them, by the key's hash and the connection's number: connection_away_slot */
-	uint16_t away_keys[AWAY_KEYS];
+	struct outbox *outbox;  /* one for each worker */
+	struct hearing hearing; /* whose bytes came */
+	uint32_t away;          /* requests out */
+	/* of them, by the key's hash and the connection's number: connection_away_keys */
+	struct away_keys away_keys[AWAY_SLOTS];
 	uint32_t rooms_away;      /* of them, for room for a value, or its next window */
 	uint32_t now_s;           /* by a clock that nobody sets, at the beginning of the turn */
 	uint64_t end_deadline_ns; /* when clients that do not take their answers are cut off */
@@ -284,15 +294,20 @@ static inline struct turn *turn_of(const struct connection *connection) {
 	return connection->worker->turn;
 }
 
-/* By bits of the hash that do not choose the owner. */
-static inline uint32_t connection_away_slot(const struct connection *connection, uint64_t hash) {
-	return ((uint32_t)(hash >> 32) ^ connection->number * UINT32_C(0x9E3779B1)) % AWAY_KEYS;
+/* By bits of the hash that do not choose the owner: the place is of the low ones, the tag of the
+ * high ones. */
+static inline uint32_t connection_away_name(const struct connection *connection, uint64_t hash) {
+	return (uint32_t)(hash >> 32) ^ connection->number * UINT32_C(0x9E3779B1);
 }
+
+#define AWAY_TAG_SHIFT 16
 
 /* A request of this connection may be away for this key: connection_outbox.c. */
 static inline bool connection_is_away(const struct connection *connection, uint64_t hash) {
-	return connection->away > 0 &&
-		   turn_of(connection)->away_keys[connection_away_slot(connection, hash)] > 0;
+	if (connection->away == 0) return false;
+	uint32_t name = connection_away_name(connection, hash);
+	const struct away_keys *keys = &turn_of(connection)->away_keys[name % AWAY_SLOTS];
+	return keys->count > 1 || (keys->count == 1 && keys->tags == name >> AWAY_TAG_SHIFT);
 }
 
 /* that an answer takes besides at most: before and behind a leased value */

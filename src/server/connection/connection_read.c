@@ -11,7 +11,7 @@
  *     a value above READ_BYTES_MAX, or in many pieces
  *
  * ORDER. A connection's commands about one key are carried out in their order: while a request of
- * it is away, its own reads pass over that key (counted by the hash and the connection: now and then
+ * it is away, its own reads pass over that key (told by the hash and the connection: seldom
  * another one, too). So a client sees what it wrote, and of two gets the second is never older.
  *
  * The owner is told of the use by hints (cache/shard/shard_hints.h), exactly where it is the first:
@@ -70,7 +70,7 @@ static bool tell_use(struct server_worker *worker, uint32_t owner,
 						   .used_s = (uint32_t)worker->clock_s,
 						   .is_first = (copy->head.marks & MARK_FETCHED) == 0};
 	if ((operation->options & OPERATION_NO_USE) != 0) return true;
-	struct hint *hint = hint_claim(shard, owner, lots);
+	struct hint *hint = hint_claim(shard, owner, lots, use.is_first);
 	if (hint != NULL)
 		hint_post(shard, hint, owner, lots, &use);
 	else if (lots->skipped[owner] >= HINT_SKIPPED_MANY)

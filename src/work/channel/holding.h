@@ -1,15 +1,18 @@
 /* work/channel/holding.h: how long messages for sleepers may wait for more of their kind.
  *
- * A wake-up costs more than ten requests. So where a turn has heard several who ask, and the next
- * comes at once, what is for a receiver that sleeps may wait for it: and on, turn by turn, until
- * HOLD_NS after the turn in which the first of it was held began. Whoever is alone waits for
- * nobody.
+ * A wake-up costs more than ten requests. So where several ask, and the next comes at once, what is
+ * for a receiver that sleeps may wait for it: and on, turn by turn, until HOLD_NS after the turn in
+ * which the first of it was held began. Whoever is alone waits for nobody.
  *
- *     turn:  ... hear -> may = hold_may() -> send, but to sleepers only if not `may`
+ *     turn:  hearing_begin() -> hear, hearing_note() each
+ *            -> for each receiver that sleeps: hold_may(are there several?) -> hold, or send
  *                     -> hold_note(was something held?)
  *
- * What is held goes with the first turn that begins HOLD_NS later, or hears one alone. So nothing
- * waits longer than HOLD_NS and the turn in which they end. */
+ * SEVERAL ask if somebody is heard in this turn, and somebody else than the one before was within
+ * the last HOLD_NS: many clients may be heard one a turn.
+ *
+ * What is held for a receiver goes with the first turn that begins HOLD_NS later, or hears nobody,
+ * or none but the same one. So nothing waits longer than HOLD_NS and the turn in which they end. */
 #ifndef SNUG_WORK_HOLDING_H
 #define SNUG_WORK_HOLDING_H
 
@@ -17,20 +20,40 @@
 #include <stdint.h>
 
 #define HOLD_NS UINT64_C(100000)
-#define HEARD_MANY 2u
 
-/* Owner only. All zero: nothing is held. */
+/* Owner only. All zero: nobody was heard. */
+struct hearing {
+	uintptr_t last;     /* who was heard last: only compared */
+	uint64_t others_ns; /* the begin of the turn that heard another than before; 0: none did */
+	uint32_t heard;     /* times, in this turn */
+};
+
+static inline void hearing_begin(struct hearing *hearing) {
+	hearing->heard = 0;
+}
+
+/* In a turn that began at `now_ns` (not 0). */
+static inline void hearing_note(struct hearing *hearing, const void *who, uint64_t now_ns) {
+	hearing->heard++;
+	if (hearing->last != 0 && hearing->last != (uintptr_t)who) hearing->others_ns = now_ns;
+	hearing->last = (uintptr_t)who;
+}
+
+static inline bool hearing_has_several(const struct hearing *hearing, uint64_t now_ns) {
+	return hearing->heard > 0 && hearing->others_ns != 0 && now_ns - hearing->others_ns < HOLD_NS;
+}
+
+/* Of one receiver. Owner only. All zero: nothing is held. */
 struct hold {
 	uint64_t since_ns; /* the begin of the turn that held first; 0: nothing is held */
 };
 
 /* In a turn that began at `now_ns` (not 0, and no earlier than the last one's). */
-static inline bool hold_may(const struct hold *hold, uint32_t heard, uint64_t now_ns) {
-	if (heard < HEARD_MANY) return false;
-	return hold->since_ns == 0 || now_ns - hold->since_ns < HOLD_NS;
+static inline bool hold_may(const struct hold *hold, bool several, uint64_t now_ns) {
+	return several && (hold->since_ns == 0 || now_ns - hold->since_ns < HOLD_NS);
 }
 
-/* Once in each turn, after all was sent that is to go. */
+/* Where there was something to send. */
 static inline void hold_note(struct hold *hold, bool is_held, uint64_t now_ns) {
 	if (!is_held)
 		hold->since_ns = 0;

@@ -8,14 +8,39 @@
 #define US UINT64_C(1000)
 #define TURNS 100000u
 
+static bool several(struct hearing *hearing, const char *who, uint64_t now_ns) {
+	hearing_begin(hearing);
+	for (; *who != '\0'; who++) hearing_note(hearing, (const void *)(uintptr_t)*who, now_ns);
+	return hearing_has_several(hearing, now_ns);
+}
+
 static void who_is_alone_is_not_held(void **state) {
 	(void)state;
 	struct hold hold = {0};
-	assert_false(hold_may(&hold, 0, US));
-	assert_false(hold_may(&hold, 1, US));
-	assert_true(hold_may(&hold, 2, US));
+	struct hearing hearing = {0};
+	assert_false(several(&hearing, "", US));
+	assert_false(several(&hearing, "a", US));
+	assert_false(several(&hearing, "aa", 2 * US));
+	assert_false(hold_may(&hold, false, US));
+	assert_true(hold_may(&hold, true, US));
 	hold_note(&hold, true, US);
-	assert_false(hold_may(&hold, 1, 2 * US));
+	assert_false(hold_may(&hold, false, 2 * US));
+}
+
+/* At once, or one after the other: as long as the last change is no longer ago than what is held
+ * waits. */
+static void several_are_heard_in_turns(void **state) {
+	(void)state;
+	struct hearing hearing = {0};
+	assert_true(several(&hearing, "ab", US));
+	hearing = (struct hearing){0};
+	assert_false(several(&hearing, "a", US));
+	assert_true(several(&hearing, "b", 2 * US));
+	assert_true(several(&hearing, "b", 50 * US));
+	assert_false(several(&hearing, "", 60 * US));
+	assert_true(several(&hearing, "b", 102 * US - 1));
+	assert_false(several(&hearing, "b", 102 * US));
+	assert_true(several(&hearing, "a", 103 * US));
 }
 
 /* A tenth of a millisecond, to the nanosecond. */
@@ -24,13 +49,13 @@ static void it_ends_in_time(void **state) {
 	struct hold hold = {0};
 	hold_note(&hold, true, 7 * US);
 	for (uint64_t at_ns = 8 * US; at_ns < 107 * US; at_ns += US) {
-		assert_true(hold_may(&hold, 50, at_ns));
+		assert_true(hold_may(&hold, true, at_ns));
 		hold_note(&hold, true, at_ns); /* what comes later does not begin it anew */
 	}
-	assert_true(hold_may(&hold, 50, 107 * US - 1));
-	assert_false(hold_may(&hold, 50, 107 * US));
+	assert_true(hold_may(&hold, true, 107 * US - 1));
+	assert_false(hold_may(&hold, true, 107 * US));
 	hold_note(&hold, false, 107 * US);
-	assert_true(hold_may(&hold, 50, 107 * US));
+	assert_true(hold_may(&hold, true, 107 * US));
 }
 
 /* Turns of any length that hear any number, messages at any time, to one who falls asleep at any
@@ -43,7 +68,7 @@ static void nothing_is_held_for_longer(void **state) {
 	for (uint32_t turn = 0; turn < TURNS; turn++) {
 		uint64_t turn_ns = 1 + test_random_below(&random, 60 * US);
 		if (waits_since_ns == 0 && test_random_below(&random, 3) > 0) waits_since_ns = now_ns;
-		bool may = hold_may(&hold, (uint32_t)test_random_below(&random, 40), now_ns);
+		bool may = hold_may(&hold, test_random_below(&random, 20) > 0, now_ns);
 		bool is_asleep = test_random_below(&random, 8) > 0;
 		bool is_held = may && is_asleep && waits_since_ns != 0;
 		if (!is_held && waits_since_ns != 0) {
@@ -60,6 +85,7 @@ static void nothing_is_held_for_longer(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_is_alone_is_not_held),
+		cmocka_unit_test(several_are_heard_in_turns),
 		cmocka_unit_test(it_ends_in_time),
 		cmocka_unit_test(nothing_is_held_for_longer),
 	};
