@@ -196,6 +196,8 @@ struct region {
 	uint16_t page_count;
 	uint8_t bucket;      /* LIST_NONE: not listed */
 	uint32_t gave_up_at; /* arena.drain_round when it was found that it can't be drained */
+	/* pages that are slabs of one slot; atomic: the owner writes, anyone reads */
+	_Atomic uint16_t whole_slabs;
 	uint64_t free_bits[REGION_WORDS];
 	uint64_t cold_bits[REGION_WORDS];
 };

@@ -15,8 +15,12 @@
  * COSTS. To collapse a block takes the thread 0.8 to 6 ms: first the kernel has its other processors
  * put away what they hold, then the block is copied. Whoever touches it meanwhile waits for the copy,
  * and so does who asks the kernel for other memory of the process. At most COLLAPSE_AT_ONCE blocks
- * follow each other, then there is a pause. To look through a gigabyte takes 0.5 to 1 ms; a round in
- * which nothing was found doubles the wait before the next, up to 16 s.
+ * follow each other, then there is a pause, 15 times as long: so it takes a 16th of a processor at most.
+ * To look through a gigabyte takes 0.5 to 1 ms; a round in which nothing was found doubles the wait
+ * before the next, up to 16 s.
+ *
+ * WHAT IT IS WORTH depends on what lies there. Of a range whose owner can tell, blocks that are not
+ * worth it are left small: those of large values, where a page is read as a whole.
  *
  * A block of which a part goes back in the moment in which it is collapsed would be resident as a
  * whole. So whoever gave it back looks afterwards whether that was so (collapse_has_met), waits for
@@ -37,12 +41,16 @@
 struct os_range {
 	void *base;
 	size_t bytes;
+	/* Whether a huge page is worth its cost for this block, asked each time that it is looked at, by
+	 * the thread of collapsing; NULL: each is. */
+	bool (*is_worth)(const void *context, const void *block);
+	const void *context;
 };
 
 struct collapse;
 
-/* Begins to look through the ranges, which must stay mapped until collapse_stop; they are copied.
- * OS_MEMORY, OS_THREAD. */
+/* Begins to look through the ranges, which must stay mapped until collapse_stop, and who is asked about
+ * them there; they are copied. OS_MEMORY, OS_THREAD. */
 snug_error collapse_start(const struct os_range *ranges, uint32_t count, struct collapse **out);
 /* Returns when the thread has ended. NULL: nothing to do. */
 void collapse_stop(struct collapse *collapse);

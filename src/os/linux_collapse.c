@@ -1,8 +1,9 @@
 /* os/linux_collapse.c: os/collapse.h on Linux.
  *
- *     round: for each block: resident as a whole, and not collapsed yet?  -> collapse
+ *     round: for each block: worth it, resident as a whole, and not collapsed yet?  -> collapse
  *            after 4 that were, or 256 looks: a pause; after 64 in a row that the kernel refused: the
  *            round's end
+ *     pause: 20 ms, or 15 times as long as those 4 took
  *     wait:  1 s, twice as long after each round that changed nothing, up to 16 s
  *
  * Ranges are kept with small pages (os/reserve.h), and what is kept so the kernel does not collapse.
@@ -35,6 +36,7 @@
 #define LOOKS_AT_ONCE 256u
 #define REFUSED_IN_A_ROW 64u
 #define PAUSE_NS UINT64_C(20000000)
+#define REST_PARTS 15u /* a pause is so many times as long as what it follows */
 #define ROUND_MIN_NS UINT64_C(1000000000)
 #define ROUND_MAX_NS UINT64_C(16000000000)
 
@@ -108,9 +110,14 @@ static enum outcome collapse_block(void *block) {
 	return error == EINVAL || error == ENOSYS || error == EPERM ? REFUSED : SMALL;
 }
 
-static enum outcome look_at_named(struct collapse *collapse, size_t number, void *block) {
+static bool is_worth(const struct os_range *range, const void *block) {
+	return range->is_worth == NULL || range->is_worth(range->context, block);
+}
+
+static enum outcome look_at_named(struct collapse *collapse, const struct os_range *range,
+								  size_t number, void *block) {
 	uint64_t bit = (uint64_t)1 << (number % 64), *word = &collapse->collapsed[number / 64];
-	if (!is_resident(block)) {
+	if (!is_worth(range, block) || !is_resident(block)) {
 		*word &= ~bit;
 		return SMALL;
 	}
@@ -122,10 +129,11 @@ static enum outcome look_at_named(struct collapse *collapse, size_t number, void
 	return outcome;
 }
 
-static enum outcome look_at(struct collapse *collapse, size_t number, void *block) {
+static enum outcome look_at(struct collapse *collapse, const struct os_range *range, size_t number,
+							void *block) {
 	uintptr_t none = 0;
 	if (!atomic_compare_exchange_strong(&under_way, &none, (uintptr_t)block)) return SMALL;
-	enum outcome outcome = look_at_named(collapse, number, block);
+	enum outcome outcome = look_at_named(collapse, range, number, block);
 	atomic_store(&under_way, 0);
 	return outcome;
 }
@@ -144,22 +152,37 @@ static bool pause_for(struct collapse *collapse, uint64_t duration_ns) {
 struct round {
 	size_t number; /* of the block */
 	uint32_t looks, changes, refused;
+	uint64_t worked_ns; /* since the last pause, on what the kernel was asked to collapse */
 	bool has_changed;
 };
+
+static void note(struct round *round, enum outcome outcome, uint64_t took_ns) {
+	round->looks++;
+	if (outcome != CHANGED && outcome != REFUSED) return;
+	round->worked_ns += took_ns;
+	round->refused = outcome == REFUSED ? round->refused + 1 : 0;
+	round->changes += outcome == CHANGED;
+	round->has_changed |= outcome == CHANGED;
+}
+
+/* False: it is to stop. */
+static bool rest(struct collapse *collapse, struct round *round) {
+	uint64_t rest_ns = larger(PAUSE_NS, REST_PARTS * round->worked_ns);
+	round->looks = round->changes = 0;
+	round->worked_ns = 0;
+	return pause_for(collapse, rest_ns);
+}
 
 /* False: no more of this round. */
 static bool go_through(struct collapse *collapse, const struct os_range *range,
 					   struct round *round) {
 	for (size_t at = 0; at < range->bytes; at += BLOCK_BYTES) {
-		enum outcome outcome = look_at(collapse, round->number++, (char *)range->base + at);
-		if (outcome == CHANGED || outcome == REFUSED)
-			round->refused = outcome == REFUSED ? round->refused + 1 : 0;
+		uint64_t before_ns = os_now_ns();
+		enum outcome outcome = look_at(collapse, range, round->number++, (char *)range->base + at);
+		note(round, outcome, os_now_ns() - before_ns);
 		if (round->refused == REFUSED_IN_A_ROW) return false;
-		round->has_changed |= outcome == CHANGED;
-		round->changes += outcome == CHANGED;
-		if (++round->looks < LOOKS_AT_ONCE && round->changes < COLLAPSE_AT_ONCE) continue;
-		round->looks = round->changes = 0;
-		if (!pause_for(collapse, PAUSE_NS)) return false;
+		bool goes_on = round->looks < LOOKS_AT_ONCE && round->changes < COLLAPSE_AT_ONCE;
+		if (!goes_on && !rest(collapse, round)) return false;
 	}
 	return true;
 }
@@ -188,7 +211,8 @@ static void run(void *context) {
 static struct os_range blocks_of(const struct os_range *range) {
 	uintptr_t begin = round_up((uintptr_t)range->base, BLOCK_BYTES);
 	uintptr_t end = round_down((uintptr_t)range->base + range->bytes, BLOCK_BYTES);
-	return (struct os_range){(void *)begin, end > begin ? end - begin : 0};
+	return (struct os_range){(void *)begin, end > begin ? end - begin : 0, range->is_worth,
+							 range->context};
 }
 
 snug_error collapse_start(const struct os_range *ranges, uint32_t count, struct collapse **out) {

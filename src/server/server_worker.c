@@ -102,8 +102,18 @@ static void on_starved(void *context, struct io_stream *stream) {
 
 static const struct tls_hooks secured_hooks = {on_established, on_starved};
 
-static const struct io_events events = {on_accepted, on_received, on_sent,
-										on_broken,   on_closed,   on_coming};
+static size_t on_room(void *context, struct io_stream *stream, struct iovec *pieces, size_t most) {
+	(void)context;
+	return sink_room(connection_of(stream), pieces, most);
+}
+
+static void on_placed(void *context, struct io_stream *stream, size_t length) {
+	((struct server_worker *)context)->turn->heard++;
+	connection_placed(connection_of(stream), length);
+}
+
+static const struct io_events events = {on_accepted, on_received, on_sent, on_broken,
+										on_closed,   on_coming,   on_room, on_placed};
 
 /* ------------------------------------------------------------------ clock ------------------ */
 

@@ -1,7 +1,7 @@
 /* fake_io.c: see fake_io.h. Linked in place of io_epoll.c and io_uring.c. */
 #include "support/fake_io.h"
 
-#include "server/io/io_backend.h"
+#include "support/io_place.h"
 #include "support/require.h"
 
 #include <stdlib.h>
@@ -204,7 +204,10 @@ static void deliver(struct io *io, struct fake_socket *socket, size_t length) {
 	REQUIRE(bytes != NULL, "no memory");
 	memcpy(bytes, socket->to_server.bytes + socket->to_server.begin, length);
 	socket->to_server.begin += length;
-	io->events->received(io->context, socket->stream, bytes, length);
+	size_t placed = io_place(io, socket->stream, bytes, length);
+	socket->placed_bytes += placed;
+	if (placed < length && socket->stream != NULL)
+		io->events->received(io->context, socket->stream, bytes + placed, length - placed);
 	free(bytes);
 }
 

@@ -31,6 +31,7 @@
 
 #include "base/bits.h"
 #include "cache/shard/shard_state.h"
+#include "mem/arena/arena.h"
 #include "mem/slab/trailer.h"
 
 #define READER __attribute__((no_sanitize_address, no_sanitize_thread))
@@ -390,12 +391,20 @@ READER enum look shard_read(const struct snug_shard *shard, const snug_key *key,
 	return LOOK_ASK;
 }
 
+/* What a large value has a page for is read and written as a whole: one translation more for each 4 KiB
+ * is nothing beside that. */
+static bool has_small_items(const void *context, const void *block) {
+	const struct arena *arena = context;
+	size_t at = (size_t)((const char *)block - arena->base);
+	return !arena_region_is_whole(arena, (uint32_t)(at / REGION_BYTES));
+}
+
 void shard_ranges(const struct snug_shard *shard, struct os_range *out) {
 	const struct arena *arena = &shard->heap->arena;
 	const struct index *index = &shard->index;
 	SNUG_ASSERT(arena->reserved_bytes > 0 && index->reserved_bytes > 0);
-	out[0] = (struct os_range){arena->base, arena->reserved_bytes};
-	out[1] = (struct os_range){index->groups, index->reserved_bytes};
+	out[0] = (struct os_range){arena->base, arena->reserved_bytes, has_small_items, arena};
+	out[1] = (struct os_range){index->groups, index->reserved_bytes, NULL, NULL};
 }
 
 /* ------------------------------------------------------------------ ahead ------------------ */

@@ -110,7 +110,12 @@ static snug_error region_touch_next(struct arena *arena) {
 	uint32_t left = arena->page_count - first_page + 1;
 	uint32_t pages = left < region_pages(arena) ? left : region_pages(arena);
 	SNUG_ASSERT(first_page <= arena->page_count && pages > 0);
-	memset(region, 0, sizeof *region);
+	SNUG_ASSERT(atomic_load_explicit(&region->whole_slabs, memory_order_relaxed) == 0);
+	region->next = region->previous = 0;
+	region->free_pages = 0;
+	region->gave_up_at = 0;
+	memset(region->free_bits, 0, sizeof region->free_bits);
+	memset(region->cold_bits, 0, sizeof region->cold_bits);
 	region->bucket = LIST_NONE;
 	region->page_count = (uint16_t)pages;
 	region->cold_pages = (uint16_t)pages;
@@ -118,6 +123,23 @@ static snug_error region_touch_next(struct arena *arena) {
 		region->cold_bits[bit / 64] |= (uint64_t)1 << (bit % 64);
 	arena->region_count++;
 	return SNUG_OK;
+}
+
+/* ------------------------------------------------------------------ slabs of one slot --- */
+
+void arena_count_whole(struct arena *arena, page_number page, int sign) {
+	struct region *region = arena_region(arena, region_of(arena, page));
+	int count = atomic_load_explicit(&region->whole_slabs, memory_order_relaxed) + sign;
+	SNUG_ASSERT(count >= 0 && count <= region->page_count);
+	atomic_store_explicit(&region->whole_slabs, (uint16_t)count, memory_order_relaxed);
+}
+
+/* Where no descriptor is committed zeros are read. */
+bool arena_region_is_whole(const struct arena *arena, uint32_t number) {
+	SNUG_ASSERT(number < arena->region_limit);
+	const struct region *region = arena_region(arena, number);
+	uint32_t count = atomic_load_explicit(&region->whole_slabs, memory_order_relaxed);
+	return count > region_pages(arena) / 2;
 }
 
 /* ------------------------------------------------------------------ taking --------- */
@@ -466,8 +488,7 @@ static snug_error arena_populate(struct arena *arena) {
 snug_error arena_init(struct arena *arena, char *base, bool populate) {
 	arena->drain_round = 1; /* a region that was never given up says 0 */
 	arena->reserved_bytes = round_up((size_t)arena->page_count << arena->page_shift, REGION_BYTES);
-	arena->base =
-		base != NULL ? base : os_reserve(arena->os, arena->reserved_bytes, REGION_BYTES);
+	arena->base = base != NULL ? base : os_reserve(arena->os, arena->reserved_bytes, REGION_BYTES);
 	if (arena->base == NULL) return SNUG_ERROR_OS_MEMORY;
 	arena->bias = (uintptr_t)arena->base - arena->page_bytes;
 	arena->pages = (struct page *)(void *)arena->page_range.base;

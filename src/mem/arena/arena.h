@@ -117,6 +117,12 @@ static inline struct region *arena_region(const struct arena *arena, uint32_t nu
 	return (struct region *)arena->region_range.base + number;
 }
 
+/* Of a page that has become a slab of one slot, or is one no more: 1 or -1. */
+void arena_count_whole(struct arena *arena, page_number page, int sign);
+
+/* Any thread: whether such slabs take most of a region, touched or not. A guess, which may be late. */
+bool arena_region_is_whole(const struct arena *arena, uint32_t number);
+
 /* ------------------------------------------------------------------ metadata -------
  *
  * Each kind of metadata is an array at a fixed address inside the metadata reservation and is

@@ -37,6 +37,7 @@ struct page_counts {
 	uint64_t free;
 	uint64_t cold;
 	uint64_t stacked;
+	uint64_t whole; /* slabs of one slot */
 };
 
 struct slab_counts {

@@ -10,6 +10,12 @@
 
 #include <string.h>
 
+static bool is_whole_slab(const snug_heap *heap, page_number number) {
+	const struct page *page = &heap->arena.pages[number];
+	return page->state >= PAGE_SLAB && page->class_id < heap->classes.first[FAMILY_COUNT] &&
+		   2 * heap->classes.entry[page->class_id].stride > heap->arena.page_bytes;
+}
+
 static bool check_page_place(struct check *check, page_number number, bool free_bit, bool cold_bit,
 							 struct page_counts *counts) {
 	const struct arena *arena = &check->heap->arena;
@@ -18,6 +24,7 @@ static bool check_page_place(struct check *check, page_number number, bool free_
 	counts->free += free_bit;
 	counts->cold += cold_bit;
 	counts->stacked += state == PAGE_STACKED;
+	counts->whole += described && is_whole_slab(check->heap, number);
 	bool is_listed = described && state < PAGE_SLAB && arena->pages[number].list != LIST_NONE;
 	/* the short way of freeing looks at the list alone: slab/magazine.h */
 	return check_that(check, "A3", "page is in two places or none", number,
@@ -49,6 +56,9 @@ bool check_region(struct check *check, uint32_t number, struct page_counts *tota
 	total->cold += counts.cold;
 	total->stacked += counts.stacked;
 	return check_equal(check, "A2", "free pages of region", region->free_pages, counts.free) &&
+		   check_equal(check, "A2", "slabs of one slot of region",
+					   atomic_load_explicit(&region->whole_slabs, memory_order_relaxed),
+					   counts.whole) &&
 		   check_equal(check, "A2", "cold pages of region", region->cold_pages, counts.cold) &&
 		   check_that(check, "A5", "region with free pages is on no list, or the other way", number,
 					  (region->bucket != LIST_NONE) == (counts.free > 0 && !draining)) &&

@@ -82,8 +82,7 @@ void slab_relist(snug_heap *heap, struct size_class *class, page_number number) 
 /* ------------------------------------------------------------------ pages ---------- */
 
 /* All slots free; `beside` is for the bits of more slots than a descriptor has. */
-static void cut(snug_heap *heap, const struct size_class *class, page_number number,
-				void *beside) {
+static void cut(snug_heap *heap, const struct size_class *class, page_number number, void *beside) {
 	struct page *page = &heap->arena.pages[number];
 	page->class_id = class->id;
 	page->free_slots = (uint16_t) class->slots;
@@ -92,6 +91,7 @@ static void cut(snug_heap *heap, const struct size_class *class, page_number num
 	uint64_t *bits = free_bits_of(page, class);
 	for (uint32_t word = 0; word < bitmap_words(class); word++) bits[word] = UINT64_MAX;
 	if (class->slots % 64 != 0) bits[class->slots / 64] = ((uint64_t)1 << (class->slots % 64)) - 1;
+	if (class->slots == 1) arena_count_whole(&heap->arena, number, 1);
 }
 
 snug_error slab_blank(snug_heap *heap, const struct size_class *class, enum page_state state,
@@ -131,8 +131,9 @@ snug_error slab_adopt(snug_heap *heap, struct size_class *class, page_number num
 	return SNUG_OK;
 }
 
-/* The bits of more slots than a descriptor has. */
-static void give_bits_beside(snug_heap *heap, const struct size_class *class, page_number number) {
+/* What `cut` did: the count, and the bits of more slots than a descriptor has. */
+static void uncut(snug_heap *heap, const struct size_class *class, page_number number) {
+	if (class->slots == 1) arena_count_whole(&heap->arena, number, -1);
 	if (class->slots <= INLINE_BITMAP_SLOTS) return;
 	void *beside = heap->arena.pages[number].free_bits.beside;
 	cell_give(&heap->cells, beside, bitmap_words(class) * sizeof(uint64_t));
@@ -142,13 +143,13 @@ void slab_disown(snug_heap *heap, struct size_class *class, page_number number) 
 	SNUG_ASSERT(heap->arena.pages[number].free_slots == class->slots && class->slabs > 0);
 	class->slabs--;
 	class->free_slots -= class->slots;
-	give_bits_beside(heap, class, number);
+	uncut(heap, class, number);
 	arena_disown(&heap->arena, number);
 }
 
 void slab_drop(snug_heap *heap, const struct size_class *class, page_number number) {
 	SNUG_ASSERT(heap->arena.pages[number].free_slots == class->slots);
-	give_bits_beside(heap, class, number);
+	uncut(heap, class, number);
 	arena_give(&heap->arena, number);
 }
 

@@ -350,6 +350,8 @@ void connection_close(struct connection *connection);
 void connection_close_for_memory(struct connection *connection);
 /* connection_input.c: what the io says. */
 void connection_received(struct connection *connection, const char *bytes, size_t length);
+/* So many came to where sink_room said. */
+void connection_placed(struct connection *connection, size_t length);
 /* connection_peek.c: this is what comes next, of these connections: only to be looked at. */
 void connections_peek(struct server_worker *worker, const struct io_coming *coming, size_t count);
 /* connection_output.c */
@@ -549,6 +551,10 @@ void output_drop(struct connection *connection);
 void sink_begin(struct connection *connection, const struct command *command);
 /* Takes bytes; tells how many. */
 size_t sink_take(struct connection *connection, const char *bytes, size_t length);
+/* Where the next bytes of the value are to lie, if they need not wait for others: pieces. And so many
+ * of them are there, of those bytes. */
+size_t sink_room(const struct connection *connection, struct iovec *pieces, size_t most);
+void sink_placed(struct connection *connection, size_t length);
 void sink_returned(struct record *record);
 void sink_drop(struct connection *connection);
 

@@ -160,14 +160,24 @@ static void pause_or_resume(struct connection *connection) {
 		io_resume(turn_of(connection)->io, &connection->stream);
 }
 
-void connection_received(struct connection *connection, const char *bytes, size_t length) {
-	SNUG_ASSERT(connection->is_open);
-	if (connection->is_closing) return;
+static void note_heard(struct connection *connection, size_t length) {
 	connection->last_active_s = connection->worker->turn->now_s;
 	if (!connection->is_sending) connection->progress_ns = connection->worker->turn->began_ns;
 	connection->is_known |=
 		connection->is_answered && connection->first_out == NULL && !connection_is_owed(connection);
 	connection->worker->connections.read_bytes += length;
+}
+
+void connection_placed(struct connection *connection, size_t length) {
+	SNUG_ASSERT(connection->is_open && !connection->is_closing);
+	note_heard(connection, length);
+	sink_placed(connection, length);
+}
+
+void connection_received(struct connection *connection, const char *bytes, size_t length) {
+	SNUG_ASSERT(connection->is_open);
+	if (connection->is_closing) return;
+	note_heard(connection, length);
 	if (length == 0) {
 		connection->has_ended = true;
 		if (connection->input_bytes > 0) consume_input(connection);

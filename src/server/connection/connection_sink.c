@@ -8,17 +8,18 @@
  * So a value of many MiB takes no memory of the connection's, and is copied once. The old value is
  * there until the new one is stored: a client that goes in the midst of it leaves the old one.
  *
- * Where the owner is this worker and there is room at once, nothing keeps a value of 32 KiB and more:
- * the io may bring it in large parts. Otherwise what it brings meanwhile must be kept.
+ * What is left of a window of 4 KiB and more is offered to the io, which then receives into it. What
+ * comes otherwise is copied to it; what comes while room or a window is waited for must be kept.
  *
  * The record of the sink becomes that of the answer. */
 #include "base/assert.h"
+#include "base/bits.h"
 #include "server/connection/connection.h"
 #include "server/protocol/answer.h"
 
 #include <string.h>
 
-#define LARGE_BYTES 32768u
+#define OFFERED_BYTES_MIN 4096u
 
 static void reserve_answered(struct record *record);
 
@@ -36,10 +37,7 @@ void sink_begin(struct connection *connection, const struct command *command) {
 	record->lease_offset = 0;
 	connection->sink = record;
 	connection->input_state = INPUT_WAIT;
-	if (!turn_request(connection->worker, record)) return;
-	bool is_large = record->request.operation.value_bytes >= LARGE_BYTES;
-	if (is_large && !record->request.is_unfinished) io_take_much(&connection->stream);
-	reserve_answered(record);
+	if (turn_request(connection->worker, record)) reserve_answered(record);
 }
 
 static void begin_window(struct connection *connection, struct record *record) {
@@ -49,6 +47,7 @@ static void begin_window(struct connection *connection, struct record *record) {
 	connection->line_end_bytes = 0;
 	connection->line_end_is_bad = false;
 	connection->input_state = INPUT_FILL;
+	if (record->request.window_bytes >= OFFERED_BYTES_MIN) io_offer_room(&connection->stream);
 }
 
 /* The answer to a store that found no room; its bytes are skipped. */
@@ -110,21 +109,32 @@ static size_t take_line_end(struct connection *connection, const char *bytes, si
 	return taken;
 }
 
-/* Into the window's next extent; tells how many bytes. */
-static size_t fill(struct record *record, const char *bytes, size_t length) {
+/* What is left of the window's next extent. */
+static struct iovec next_room(const struct record *record) {
 	const snug_extent *extent = &record->window[record->window_at];
 	SNUG_ASSERT(record->window_at < record->request.window_count &&
 				record->window_used < extent->length);
 	SNUG_ASSERT(record->request.operation.lease.ref != 0);
-	size_t room = extent->length - record->window_used;
-	size_t part = length < room ? length : room;
-	memcpy((char *)extent->data + record->window_used, bytes, part);
-	record->window_used += (uint32_t)part;
-	record->lease_offset += (uint32_t)part;
-	if (record->window_used == extent->length) {
-		record->window_at++;
-		record->window_used = 0;
-	}
+	return (struct iovec){(char *)extent->data + record->window_used,
+						  extent->length - record->window_used};
+}
+
+/* So many bytes of it are there. */
+static void filled(struct record *record, size_t bytes) {
+	record->window_used += (uint32_t)bytes;
+	record->lease_offset += (uint32_t)bytes;
+	SNUG_ASSERT(record->window_used <= record->window[record->window_at].length);
+	if (record->window_used < record->window[record->window_at].length) return;
+	record->window_at++;
+	record->window_used = 0;
+}
+
+/* Tells how many bytes. */
+static size_t fill(struct record *record, const char *bytes, size_t length) {
+	struct iovec room = next_room(record);
+	size_t part = smaller(length, room.iov_len);
+	memcpy(room.iov_base, bytes, part);
+	filled(record, part);
 	return part;
 }
 
@@ -142,13 +152,41 @@ size_t sink_take(struct connection *connection, const char *bytes, size_t length
 	while (connection->input_state == INPUT_FILL) {
 		if (record->lease_offset == record->request.operation.lease.value_bytes)
 			return taken + take_line_end(connection, bytes + taken, length - taken);
-		if (taken == length) return taken;
 		if (record->window_at == record->request.window_count)
 			want_window(connection, record);
+		else if (taken == length)
+			return taken;
 		else
 			taken += fill(record, bytes + taken, length - taken);
 	}
 	return taken;
+}
+
+size_t sink_room(const struct connection *connection, struct iovec *pieces, size_t most) {
+	size_t count = 0;
+	if (connection->input_state != INPUT_FILL || connection->input_bytes > 0 ||
+		connection->is_closing)
+		return 0;
+	struct record *record = connection->sink;
+	SNUG_ASSERT(record != NULL && record->owner == RECORD_SINK && !record->is_away);
+	if (record->window_at == record->request.window_count) return 0; /* but its line end */
+	pieces[count++] = next_room(record);
+	for (uint32_t at = record->window_at + 1; at < record->request.window_count && count < most;
+		 at++)
+		pieces[count++] = (struct iovec){record->window[at].data, record->window[at].length};
+	return count;
+}
+
+void sink_placed(struct connection *connection, size_t length) {
+	struct record *record = connection->sink;
+	SNUG_ASSERT(connection->input_state == INPUT_FILL && record != NULL && !record->is_away);
+	while (length > 0) {
+		size_t part = smaller(length, next_room(record).iov_len);
+		filled(record, part);
+		length -= part;
+	}
+	/* no more of the value: its end, which the binary protocol has none of; or the next window */
+	(void)sink_take(connection, "", 0);
 }
 
 void sink_returned(struct record *record) {

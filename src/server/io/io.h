@@ -59,17 +59,17 @@ struct io_stream {
 /* Of a layer above the io (server/tls/tls_io.h): the stream is its own. Set once it is open. */
 #define IO_SECURED ((uint16_t)0x4000)
 
-/* What comes next is taken as fast as it comes, such as a large value into the memory where it will lie:
- * may be received in larger parts, until the stream is paused again. A hint, at any time. */
-#define IO_TAKES_MUCH ((uint16_t)0x2000)
+/* What comes next has a place where it will lie, such as a large value: `room` is asked for it, until it
+ * has none. A hint, at any time. */
+#define IO_HAS_ROOM ((uint16_t)0x2000)
 
 /* Its socket is one whose records the kernel encrypts (server/tls/tls_kernel.h): it refuses
  * MSG_WAITALL, and takes of what is sent as much as it has room for. Set while nothing is being
  * sent. */
 #define IO_ENCRYPTED ((uint16_t)0x1000)
 
-static inline void io_take_much(struct io_stream *stream) {
-	stream->state |= IO_TAKES_MUCH;
+static inline void io_offer_room(struct io_stream *stream) {
+	stream->state |= IO_HAS_ROOM;
 }
 
 static inline void io_tell_late(struct io_stream *stream, bool may_be_late) {
@@ -103,6 +103,12 @@ struct io_events {
 	/* Only to look ahead: what of several streams `received` will tell next, before it tells of the
 	 * first. Some may not be told of after all, if they are closed meanwhile. NULL: nobody looks. */
 	void (*coming)(void *context, const struct io_coming *coming, size_t count);
+	/* Where what comes next on a stream is to lie: pieces, at most `most`. 0: nowhere, until
+	 * io_offer_room is called again. What it has said is used before the next callback or not at all.
+	 * NULL: nobody has any. */
+	size_t (*room)(void *context, struct io_stream *stream, struct iovec *pieces, size_t most);
+	/* The next `length` bytes from the peer are there: no `received` tells of them. */
+	void (*placed)(void *context, struct io_stream *stream, size_t length);
 };
 
 enum io_kind { IO_AUTO, IO_URING, IO_EPOLL };

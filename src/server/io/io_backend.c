@@ -2,6 +2,9 @@
  * server/io/io_backend.h. */
 #include "server/io/io_backend.h"
 
+#include "base/assert.h"
+#include "base/bits.h"
+
 #include <errno.h>
 
 /* Linux hands on what happened to a connection in the queue as the error of its accept. */
@@ -34,4 +37,36 @@ size_t io_pieces_left(const struct io_stream *stream, struct iovec *room) {
 		skip = 0;
 	}
 	return count;
+}
+
+size_t io_room(struct io *io, struct io_stream *stream, struct iovec *pieces) {
+	size_t count = 0, left_bytes = io->room_bytes;
+	if ((stream->state & IO_HAS_ROOM) == 0 || left_bytes == 0) return 0;
+	size_t offered = io->events->room(io->context, stream, pieces, IO_PIECES_MAX - 1);
+	SNUG_ASSERT(offered < IO_PIECES_MAX);
+	if (offered == 0) stream->state &= (uint16_t)~IO_HAS_ROOM;
+	for (; count < offered && left_bytes > 0; count++) {
+		pieces[count].iov_len = smaller(pieces[count].iov_len, left_bytes);
+		left_bytes -= pieces[count].iov_len;
+	}
+	return count;
+}
+
+struct io_receipt io_receive(struct io *io, const struct io_stream *stream, struct iovec *pieces,
+							 size_t count, char *buffer, size_t buffer_bytes) {
+	size_t room_bytes = 0;
+	for (size_t i = 0; i < count; i++) room_bytes += pieces[i].iov_len;
+	SNUG_ASSERT(count < IO_PIECES_MAX && room_bytes <= io->room_bytes);
+	pieces[count] = (struct iovec){buffer, buffer_bytes};
+	/* int with musl, else size_t */
+	struct msghdr message = {.msg_iov = pieces, .msg_iovlen = (uint16_t)(count + 1)};
+	struct io_receipt receipt = {.bytes = LIKELY(count == 0)
+											  ? recv(stream->fd, buffer, buffer_bytes, MSG_DONTWAIT)
+											  : recvmsg(stream->fd, &message, MSG_DONTWAIT)};
+	if (receipt.bytes <= 0) return receipt;
+	receipt.placed_bytes = smaller((size_t)receipt.bytes, room_bytes);
+	receipt.buffered_bytes = (size_t)receipt.bytes - receipt.placed_bytes;
+	receipt.is_short = (size_t)receipt.bytes < room_bytes + buffer_bytes;
+	io->room_bytes -= receipt.placed_bytes;
+	return receipt;
 }

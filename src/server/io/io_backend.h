@@ -29,6 +29,7 @@ struct io {
 	const struct io_backend *backend;
 	const struct io_events *events;
 	void *context;
+	size_t room_bytes; /* that this poll may still receive into the user's memory */
 };
 
 snug_error io_epoll_create(struct io **out);
@@ -53,6 +54,29 @@ static inline bool io_tell_closed(struct io *io, struct io_stream **closed) {
 	}
 	return any;
 }
+
+/* RECEIVING INTO THE USER'S ROOM, in a poll, which begins with io_allow_room: as many bytes as lie in a
+ * way's own buffers otherwise, so that no poll is long. */
+#define IO_ROOM_BYTES ((size_t)1 << 20)
+
+static inline void io_allow_room(struct io *io) {
+	io->room_bytes = IO_ROOM_BYTES;
+}
+
+/* Pieces, at most IO_PIECES_MAX - 1: one more is the way's own buffer. 0: there is no room. */
+size_t io_room(struct io *io, struct io_stream *stream, struct iovec *pieces);
+
+struct io_receipt {
+	ssize_t bytes; /* as of recv: 0 is the end, -1 with errno an error */
+	size_t placed_bytes;
+	size_t buffered_bytes;
+	bool is_short; /* there is no more just now */
+};
+
+/* What is there, into the pieces of io_room, of which the array takes one more, and what follows them
+ * into the buffer. Waits for nothing. Tells nobody. */
+struct io_receipt io_receive(struct io *io, const struct io_stream *stream, struct iovec *pieces,
+							 size_t count, char *buffer, size_t buffer_bytes);
 
 /* The message of what is left: `room` takes the pieces, of which the first may be cut. */
 size_t io_pieces_left(const struct io_stream *stream, struct iovec *room);

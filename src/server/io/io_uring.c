@@ -19,8 +19,7 @@
  *     RECEIVING   a receive is armed; its last completion ends that, and arms the next one
  *     PAUSED      the receive is cancelled; what lies in buffers by then still comes
  *     CROWDS      was paused for what had come, so it is received from a buffer at a time, and not
- *                 half of all buffers in one go, until three receives have not filled theirs, or
- *                 what comes is taken as fast as it comes (io_take_much)
+ *                 half of all buffers in one go, until three receives have not filled theirs
  *     CLOSED      all is cancelled; once pending is 0 it is GONE: the descriptor is closed, and
  *                 `closed` is told
  *
@@ -33,6 +32,10 @@
  * has received, as the answers before the next requests. A poll handles a part of the queue, but looks
  * at all of it: else a crowd that fills it would keep them from being told. Where a send may succeed
  * in part (IO_ENCRYPTED), silence would not say that all has gone: it is never silent.
+ *
+ * ROOM. Where the user has room for what comes next, the rest of a large value, it is received by a call
+ * of its own, at once, and behind it what follows, into a buffer of ours: the kernel copies the value to
+ * where it will lie, and nobody copies it again. Such a stream is received from a buffer at a time.
  *
  * HOLDING. io_hold keeps the buffers that come from then on, so that the kernel runs out of them
  * and stops by itself. A receive that ends of that waits on a list, and is armed with the release.
@@ -89,7 +92,6 @@ static void arm_receive(struct uring_io *self, struct io_stream *stream) {
 	const uint16_t never =
 		STREAM_RECEIVING | STREAM_PAUSED | STREAM_ENDED | STREAM_BROKEN | STREAM_CLOSED;
 	if (stream->state & never) return;
-	if (stream->state & IO_TAKES_MUCH) stream->state &= (uint16_t) ~(IO_TAKES_MUCH | STREAM_CROWDS);
 	struct io_uring_sqe *sqe = next_sqe(self);
 	uring_prepare_receive(sqe, stream->fd, (stream->state & STREAM_CROWDS) != 0);
 	io_uring_sqe_set_data64(sqe, data_of(stream, WHAT_RECEIVE));
@@ -184,7 +186,6 @@ static bool uring_open(struct io *io, struct io_stream *stream, int fd) {
 
 static void uring_pause(struct io *io, struct io_stream *stream) {
 	if (stream->state & STREAM_PAUSED) return;
-	stream->state &= (uint16_t)~IO_TAKES_MUCH;
 	stream->state |= STREAM_PAUSED | STREAM_CROWDS;
 	if (stream->state & STREAM_RECEIVING) cancel(uring_of(io), stream, WHAT_RECEIVE);
 }
@@ -307,6 +308,43 @@ static void note_crowding(const struct uring_io *self, struct io_stream *stream,
 		stream->state |= STREAM_CROWDS;
 }
 
+/* While a receive is armed, what comes next may lie in buffers already. */
+static bool may_receive(const struct uring_io *self, const struct io_stream *stream) {
+	const uint16_t never =
+		STREAM_RECEIVING | STREAM_PAUSED | STREAM_ENDED | STREAM_BROKEN | STREAM_CLOSED;
+	return (stream->state & never) == 0 && !self->is_held;
+}
+
+/* What is there now, as long as there is room for it. What comes later, and the peer's end, comes by
+ * the receive that is armed next. */
+static void receive_directly(struct uring_io *self, struct io_stream *stream) {
+	struct iovec pieces[IO_PIECES_MAX];
+	char *buffer = uring_buffer(self, BUFFERS);
+	struct io_receipt receipt = {0};
+	size_t count;
+	while (!receipt.is_short && may_receive(self, stream) &&
+		   (count = io_room(&self->io, stream, pieces)) > 0) {
+		receipt = io_receive(&self->io, stream, pieces, count, buffer, self->buffer_bytes);
+		if (receipt.bytes < 0 && !receives_again(errno)) break_stream(self, stream);
+		if (receipt.bytes <= 0) return;
+		uring_heard(self, stream);
+		self->io.events->placed(self->io.context, stream, receipt.placed_bytes);
+		if (receipt.buffered_bytes > 0 && (stream->state & STREAM_CLOSED) == 0)
+			self->io.events->received(self->io.context, stream, buffer, receipt.buffered_bytes);
+	}
+}
+
+/* So that what comes lies in the kernel until it is asked for, nothing is received ahead. */
+static void use_room(struct uring_io *self, struct io_stream *stream) {
+	bool goes_by_itself =
+		(stream->state & STREAM_RECEIVING) != 0 && (stream->state & STREAM_CROWDS) == 0;
+	stream->state |= STREAM_CROWDS;
+	if (goes_by_itself && (stream->state & STREAM_CLOSED) == 0)
+		cancel(self, stream, WHAT_RECEIVE);
+	else
+		receive_directly(self, stream);
+}
+
 static void received(struct uring_io *self, struct io_stream *stream,
 					 const struct io_uring_cqe *cqe) {
 	bool has_buffer = (cqe->flags & IORING_CQE_F_BUFFER) != 0;
@@ -331,6 +369,7 @@ static void received(struct uring_io *self, struct io_stream *stream,
 		self->kept[self->kept_count++] = (uint16_t)number;
 	else if (has_buffer)
 		uring_give_buffer(self, number);
+	if (UNLIKELY(stream->state & IO_HAS_ROOM)) use_room(self, stream);
 	if (UNLIKELY(cqe->res == -ENOBUFS && self->is_held) && is_heard)
 		uring_starve(self, stream);
 	else
@@ -489,6 +528,7 @@ static bool uring_poll(struct io *io) {
 	struct io_uring_cqe *completions[COMPLETIONS_MAX];
 	bool any = false;
 	accept_again(self);
+	io_allow_room(io);
 	if (UNLIKELY(++self->polls % POLLS_A_LOOK == 0)) look_after_streams(self);
 	enter(self);
 	bool all_handed_over = io_uring_sq_ready(&self->ring) == 0;

@@ -37,8 +37,8 @@ enum stream_state {
 	STREAM_CLOSED = 32,
 	STREAM_GONE = 64,   /* on the list of those whose end is to be told */
 	STREAM_HEARD = 128, /* on a ring of io_uring_look.c's */
-	/* It was paused for what had come: a buffer at a time, until three receives in a row have not
-	 * filled theirs, or io_take_much was called. Two bits. */
+	/* It was paused for what had come, or has room for what comes: a buffer at a time, until three
+	 * receives in a row have not filled theirs. Two bits. */
 	STREAM_CROWDS_ONE = 256,
 	STREAM_CROWDS = 768,
 	STREAM_SILENT = 1024, /* nothing is said if what is being sent has gone */
@@ -88,7 +88,8 @@ snug_error uring_ring_create(uint64_t memory_bytes, struct uring_io **out);
 void uring_ring_destroy(struct uring_io *self);
 size_t uring_ring_bytes(const struct uring_io *self);
 
-/* A buffer that the kernel has picked, and giving it back. */
+/* A buffer that the kernel has picked, and giving it back. Number BUFFERS is never the kernel's: for
+ * what follows the user's room. */
 char *uring_buffer(const struct uring_io *self, uint32_t number);
 void uring_give_buffer(struct uring_io *self, uint32_t number);
 

@@ -171,8 +171,19 @@ static void on_coming(void *context, const struct io_coming *coming, size_t coun
 		layer->io.events->coming(layer->io.context, plain, found);
 }
 
-static const struct io_events own_events = {on_accepted, on_received, on_sent,
-											on_broken,   on_closed,   on_coming};
+/* What comes to those that are secured is to be deciphered: nobody offers room for that. */
+static size_t on_room(void *context, struct io_stream *stream, struct iovec *pieces, size_t most) {
+	struct tls_layer *layer = context;
+	return layer->io.events->room(layer->io.context, stream, pieces, most);
+}
+
+static void on_placed(void *context, struct io_stream *stream, size_t length) {
+	struct tls_layer *layer = context;
+	layer->io.events->placed(layer->io.context, stream, length);
+}
+
+static const struct io_events own_events = {on_accepted, on_received, on_sent, on_broken,
+											on_closed,   on_coming,   on_room, on_placed};
 
 /* ------------------------------------------------------------------ streams ---------------- */
 
@@ -352,7 +363,8 @@ struct io *tls_io_create(struct io *io, struct tls *tls, uint32_t sharers,
 	struct tls_layer *layer = calloc(1, sizeof *layer);
 	if (layer == NULL) return NULL;
 	layer->backend = layer_backend(io_name(io));
-	layer->io = (struct io){&layer->backend, io->events, io->context};
+	layer->io =
+		(struct io){.backend = &layer->backend, .events = io->events, .context = io->context};
 	layer->inner = io;
 	layer->tls = tls;
 	layer->hooks = hooks;

@@ -1,5 +1,6 @@
 /* Memory that nothing uses goes back by itself: an embedded shard whose owner calls maintain, on a
  * clock and an OS of the test's own. A second of the test is one look of the shard. */
+#include "cache/shard/shard_read.h"
 #include "cache/shard/shard_state.h"
 #include "os/fake.h"
 #include "support/require.h"
@@ -255,9 +256,45 @@ static void an_os_that_refuses_is_not_asked_for_ever(void **state) {
 	close_scene(&scene);
 }
 
+#define LARGE_BYTES ((size_t)200000)
+#define LARGE_COUNT 100u
+#define BLOCKS_FULL ((size_t)8)
+
+static uint32_t blocks_worth_a_huge_page(const struct scene *scene) {
+	struct os_range ranges[SHARD_RANGES];
+	uint32_t count = 0;
+	shard_ranges(scene->shard, ranges);
+	assert_null(ranges[1].is_worth); /* the index: all of it */
+	for (size_t block = 0; block < BLOCKS_FULL; block++)
+		count += ranges[0].is_worth(ranges[0].context,
+									(char *)ranges[0].base + block * COLLAPSE_BLOCK_BYTES);
+	return count;
+}
+
+/* They are read as a whole; what lies there afterwards is worth one again. */
+static void blocks_of_large_values_stay_small(void **state) {
+	static const char value[LARGE_BYTES];
+	struct scene scene;
+	snug_attributes attributes = {0};
+	(void)state;
+	open_scene(&scene, MIB);
+	for (uint32_t i = 0; i < LARGE_COUNT; i++) {
+		char name[16];
+		snug_key key = key_of(name, scene.stored++);
+		REQUIRE_OK(snug_shard_set(scene.shard, &key, &attributes, value, sizeof value));
+	}
+	assert_int_equal(blocks_worth_a_huge_page(&scene), 0);
+	REQUIRE_OK(snug_shard_check(scene.shard, NULL));
+	for (uint32_t i = 0; i < LARGE_COUNT; i++) delete (&scene, i);
+	fill(&scene, 20 * MIB, 0, 0);
+	assert_int_equal(blocks_worth_a_huge_page(&scene), BLOCKS_FULL);
+	close_scene(&scene);
+}
+
 int main(void) {
 	test_set_secret(1);
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(blocks_of_large_values_stay_small),
 		cmocka_unit_test(two_thirds_expire),
 		cmocka_unit_test(half_is_deleted),
 		cmocka_unit_test(all_is_flushed),

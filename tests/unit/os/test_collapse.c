@@ -53,7 +53,7 @@ static int set_up(void **state) {
 	world.os->advise_small(world.os->context, world.memory, BLOCKS * BLOCK);
 	for (size_t at = 0; at < 5 * BLOCK - PAGE; at += 64)
 		world.memory[at] = (unsigned char)(at / 64 % 251);
-	const struct os_range range = {world.memory, BLOCKS * BLOCK};
+	const struct os_range range = {.base = world.memory, .bytes = BLOCKS * BLOCK};
 	assert_int_equal(collapse_start(&range, 1, &world.collapse), SNUG_OK);
 	uint64_t until_ns = os_deadline_ns(HANG_NS / 10);
 	while (collapse_count(world.collapse) < 4 && os_remaining_ns(until_ns) > 0)
@@ -103,6 +103,30 @@ static void what_goes_back_is_split(void **state) {
 	assert_int_equal(memory[2 * BLOCK], 0);
 }
 
+static bool is_not_the_first(const void *context, const void *block) {
+	return block != context;
+}
+
+/* Of two that are resident as a whole. */
+static void what_is_not_worth_it_stays_small(void **state) {
+	const struct world *world = *state;
+	struct collapse *collapse;
+	if (collapse_count(world->collapse) == 0) skip();
+	unsigned char *memory = world->os->reserve(world->os->context, 2 * BLOCK, BLOCK);
+	assert_non_null(memory);
+	world->os->advise_small(world->os->context, memory, 2 * BLOCK);
+	memset(memory, 1, 2 * BLOCK);
+	const struct os_range range = {memory, 2 * BLOCK, is_not_the_first, memory};
+	assert_int_equal(collapse_start(&range, 1, &collapse), SNUG_OK);
+	uint64_t until_ns = os_deadline_ns(HANG_NS / 10);
+	while (collapse_count(collapse) == 0 && os_remaining_ns(until_ns) > 0)
+		os_thread_sleep(10000000);
+	collapse_stop(collapse);
+	assert_int_equal(collapse_count(world->collapse), 4);
+	assert_int_equal(huge_bytes(memory), BLOCK);
+	world->os->release(world->os->context, memory, 2 * BLOCK);
+}
+
 /* Its thread is in the midst of a pause, or of a round: neither holds up who stops it. */
 static void it_stops_at_once(void **state) {
 	struct world *world = *state;
@@ -129,7 +153,8 @@ static void what_is_refused_ends_nothing(void **state) {
 	assert_non_null(memory);
 	world->os->advise_small(world->os->context, memory, BLOCK);
 	memset(memory, 1, BLOCK);
-	const struct os_range ranges[] = {{refused, 3 * BLOCK}, {memory, BLOCK}};
+	const struct os_range ranges[] = {{.base = refused, .bytes = 3 * BLOCK},
+									  {.base = memory, .bytes = BLOCK}};
 	assert_int_equal(collapse_start(ranges, 2, &collapse), SNUG_OK);
 	uint64_t until_ns = os_deadline_ns(HANG_NS / 10);
 	while (huge_bytes(memory) == 0 && os_remaining_ns(until_ns) > 0) os_thread_sleep(10000000);
@@ -145,15 +170,18 @@ static void less_than_a_block_is_nothing(void **state) {
 	static unsigned char little[3 * PAGE];
 	struct collapse *collapse;
 	(void)state;
-	const struct os_range ranges[] = {{little, sizeof little}, {NULL, 0}};
+	const struct os_range ranges[] = {{.base = little, .bytes = sizeof little}, {.base = NULL}};
 	assert_int_equal(collapse_start(ranges, 2, &collapse), SNUG_OK);
 	collapse_stop(collapse);
 }
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_resident_is_made_huge), cmocka_unit_test(what_goes_back_is_split),
-		cmocka_unit_test(what_is_refused_ends_nothing),  cmocka_unit_test(it_stops_at_once),
+		cmocka_unit_test(what_is_resident_is_made_huge),
+		cmocka_unit_test(what_goes_back_is_split),
+		cmocka_unit_test(what_is_refused_ends_nothing),
+		cmocka_unit_test(what_is_not_worth_it_stays_small),
+		cmocka_unit_test(it_stops_at_once),
 		cmocka_unit_test(less_than_a_block_is_nothing),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);

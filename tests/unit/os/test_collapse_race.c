@@ -43,7 +43,7 @@ static void what_goes_back_meanwhile_stays_away(void **state) {
 	memory = os->reserve(os->context, BLOCK, BLOCK);
 	assert_non_null(memory);
 	memset(memory, 1, BLOCK);
-	const struct os_range range = {memory, BLOCK};
+	const struct os_range range = {.base = memory, .bytes = BLOCK};
 	assert_int_equal(collapse_start(&range, 1, &collapse), SNUG_OK);
 	uint64_t until_ns = os_deadline_ns(100 * SOON_NS);
 	while (!atomic_load(&is_under_way) && os_remaining_ns(until_ns) > 0) os_thread_sleep(1000000);

@@ -50,7 +50,19 @@ static void echo(struct link *link) {
 	if (!link->is_sending && link->ended > 0 && !link->is_closing) link_close(link);
 }
 
+void link_offer_room(struct link *link, char *room, size_t bytes) {
+	link->room = room;
+	link->room_bytes = bytes;
+	link->room_used = 0;
+	io_offer_room(&link->stream);
+}
+
 static void keep(struct link *link, const char *bytes, size_t length) {
+	size_t left = link->room_bytes - link->room_used, part = length < left ? length : left;
+	if (part > 0) memcpy(link->room + link->room_used, bytes, part);
+	link->room_used += part;
+	bytes += part;
+	length -= part;
 	if (link->got_room - link->got_bytes < length) {
 		link->got_room = (link->got_bytes + length) * 2;
 		link->got = realloc(link->got, link->got_room);
@@ -149,8 +161,35 @@ static void on_coming(void *context, const struct io_coming *coming, size_t coun
 	}
 }
 
-static const struct io_events events = {on_accepted, on_received, on_sent,
-										on_broken,   on_closed,   on_coming};
+/* Three pieces, or fewer. */
+static size_t on_room(void *context, struct io_stream *stream, struct iovec *pieces, size_t most) {
+	const struct link *link = link_of(stream);
+	size_t left = link->room_bytes - link->room_used, count = 0;
+	assert_ptr_equal(context, link->world);
+	assert_true(most >= 3);
+	for (size_t at = 0; at < left; count++) {
+		size_t part = count == 2 ? left - at : left / 3 + 1;
+		if (part > left - at) part = left - at;
+		pieces[count] = (struct iovec){link->room + link->room_used + at, part};
+		at += part;
+	}
+	return count;
+}
+
+static void on_placed(void *context, struct io_stream *stream, size_t length) {
+	struct link *link = link_of(stream);
+	assert_ptr_equal(context, link->world);
+	assert_true(length > 0 && length <= link->room_bytes - link->room_used);
+	assert_true(link->ended == 0 && link->broken == 0 && !link->is_closing);
+	assert_null(link->coming);
+	link->room_used += length;
+	link->placed_bytes += length;
+	if (link->conduct == CONDUCT_CLOSE) link_close(link);
+	if (link->conduct == CONDUCT_PAUSE) io_pause(link->world->io, stream);
+}
+
+static const struct io_events events = {on_accepted, on_received, on_sent, on_broken,
+										on_closed,   on_coming,   on_room, on_placed};
 
 /* ------------------------------------------------------------------ world ------------------ */
 

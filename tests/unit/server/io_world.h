@@ -36,7 +36,11 @@ struct link {
 	size_t got_room;
 	char *out; /* what is being echoed */
 	struct iovec pieces[IO_PIECES_MAX];
-	const char *coming; /* what was said to come next; NULL: nothing */
+	char *room; /* the test's: offered to the io, and filled by whatever comes next */
+	size_t room_bytes;
+	size_t room_used;
+	size_t placed_bytes; /* of those, by the io itself */
+	const char *coming;  /* what was said to come next; NULL: nothing */
 	size_t coming_bytes;
 	uint32_t received; /* callbacks */
 	uint32_t sent;
@@ -120,6 +124,8 @@ void client_reset(int client);
  * gone at once. */
 bool link_send(struct link *link, const char *bytes, size_t length, size_t count);
 void link_close(struct link *link);
+/* The next bytes belong there, and then to `got` again. */
+void link_offer_room(struct link *link, char *room, size_t bytes);
 
 /* Bytes of which each is different from its neighbours, and from those of another seed. */
 void fill_pattern(char *bytes, size_t length, uint32_t seed);

@@ -202,41 +202,6 @@ static void after_a_pause_little_comes_in_a_turn(void **state) {
 	free(bytes);
 }
 
-/* Bytes of the turn that brought most of some. */
-static size_t most_in_a_turn(struct world *world, const struct link *link, uint32_t turns) {
-	size_t most = 0;
-	while (turns-- > 0) {
-		size_t before = link->got_bytes;
-		drive(world);
-		if (link->got_bytes - before > most) most = link->got_bytes - before;
-	}
-	return most;
-}
-
-/* Whose bytes are taken as fast as they come gets more of them in a turn, until he is paused
- * again. Over epoll a turn brings the same either way. */
-static void what_is_taken_at_once_comes_in_larger_parts(void **state) {
-	struct world *world = world_of(state);
-	const size_t length = 4000000;
-	bool is_uring = strcmp(io_name(world->io), "io_uring") == 0;
-	char *bytes = calloc(1, length);
-	struct link *link;
-	assert_non_null(bytes);
-	int client = client_open(world, FAMILY_V4, &link);
-	for (uint32_t round = 0; round < 3; round++) {
-		io_pause(world->io, &link->stream);
-		drive_for(world, 5000000);
-		(void)send(client, bytes, length, MSG_NOSIGNAL);
-		bool is_taken = round == 1;
-		if (is_taken) io_take_much(&link->stream);
-		io_resume(world->io, &link->stream);
-		size_t most = most_in_a_turn(world, link, 100);
-		assert_true(most > 0 && (most > TURN_RECEIVES_MAX) == (is_taken && is_uring));
-	}
-	close(client);
-	free(bytes);
-}
-
 /* A stream that is paused in the callback gets at most what was ready: no more than the io's own
  * buffers hold. */
 static void a_pause_within_the_callback_holds(void **state) {
@@ -367,7 +332,6 @@ int main(void) {
 		FOR_BOTH(a_slow_reader_stops_nobody),
 		FOR_BOTH(a_paused_stream_gets_nothing),
 		FOR_BOTH(after_a_pause_little_comes_in_a_turn),
-		FOR_BOTH(what_is_taken_at_once_comes_in_larger_parts),
 		FOR_BOTH(a_pause_within_the_callback_holds),
 		FOR_BOTH(pauses_and_resumes_lose_nothing),
 		FOR_BOTH(many_streams_at_once),
