@@ -183,8 +183,10 @@ static void on_closed(void *context, struct io_stream *stream) {
 	((struct server *)context)->closed++;
 }
 
-static const struct io_events callbacks = {on_accepted, on_received, on_sent,
-										   on_broken,   on_closed,   NULL};
+/* Nothing is offered room, so nothing is placed. */
+static const struct io_events callbacks = {
+	on_accepted, on_received, on_sent, on_broken, on_closed, NULL, NULL, NULL,
+};
 
 /* As a worker of snugd: poll, one send for each connection, sleep when there was nothing. */
 static void turn(struct server *server) {
