@@ -58,7 +58,7 @@ typedef struct snug_defragment_options {
 	 * one slot (at most a page); and before a unit of work that does not fit into what is left of
 	 * step_ns, by what such units took lately. A unit is a few microseconds whatever the heap's
 	 * size: at most 4 KiB and 32 moves, 64 KiB returned to the OS, a pass over the size classes;
-	 * less of it where it takes longer than a quarter of step_ns. One is done in any case. So from
+	 * less of it where it takes longer than half of step_ns. One is done in any case. So from
 	 * 10 us up no step takes more than twice step_ns on a quiet machine; those that do are counted
 	 * in late_steps. With huge pages a unit of 2 MiB is returned in one call; of what was collapsed
 	 * into huge pages the first part that goes costs 0.1 ms more. */

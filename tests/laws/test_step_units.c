@@ -19,6 +19,9 @@
 #define OBJECT_BYTES 100u
 #define MOVES_MAX 32u
 #define RETURNED_MAX 16u
+#define CHURNED 24u /* objects that come and go between two steps, of a size of their own */
+#define CHURNED_BYTES 1900u
+#define STEPS_MAX 200000u
 
 static struct {
 	struct herd herd;
@@ -256,6 +259,45 @@ static void a_step_without_time(void **state) {
 	REQUIRE(report.outcome == SNUG_OUTCOME_DONE, "%s", snug_outcome_text(report.outcome));
 }
 
+/* Slabs of the owner's come and go between all steps, and each step is as short as can be: what they
+ * leave on the stack is merged, and does not take the step from what comes behind it. */
+static void an_owner_who_frees_pages_between_all_steps(void **state) {
+	(void)state;
+	static const struct {
+		uint64_t step_ns, retain_bytes, return_bytes;
+	} rows[] = {
+		{1, SNUG_NO_BUDGET, 0},
+		{1, 0, 0},
+		{1, SNUG_NO_BUDGET, LIMIT_BYTES / 8},
+		/* a call for pages that cost 1 us each fits only where a step begins with it */
+		{STEP_NS / 2, SNUG_NO_BUDGET, LIMIT_BYTES / 8},
+	};
+	for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
+		open_half_empty(1000, 1000);
+		snug_defragment_options options = snug_defragment_options_default();
+		options.step_ns = rows[row].step_ns;
+		options.retain_bytes = rows[row].retain_bytes;
+		options.return_bytes = rows[row].return_bytes;
+		REQUIRE_OK(snug_defragment_begin(world.herd.heap, &options));
+		struct seen seen = {0};
+		uint64_t stacked_steps = 0;
+		while (step(&seen)) {
+			uint32_t first = world.herd.count;
+			for (uint32_t index = 0; index < CHURNED; index++)
+				REQUIRE_OK(herd_add(&world.herd, CHURNED_BYTES));
+			for (uint32_t index = 0; index < CHURNED; index++)
+				herd_remove(&world.herd, first + index);
+			world.herd.count = first; /* its rows are the next ones' */
+			stacked_steps += world.herd.heap->arena.stacked_pages > 0;
+			REQUIRE(seen.steps < STEPS_MAX, "row %zu: %llu steps, and it is not done", row,
+					(unsigned long long)seen.steps);
+		}
+		REQUIRE(stacked_steps > seen.steps / 2, "a page is stacked in %llu of %llu steps",
+				(unsigned long long)stacked_steps, (unsigned long long)seen.steps);
+		(void)end();
+	}
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(moves),
@@ -264,6 +306,7 @@ int main(void) {
 		cmocka_unit_test(pages_that_go_back),
 		cmocka_unit_test(the_emptiest_of_all_classes),
 		cmocka_unit_test(a_step_without_time),
+		cmocka_unit_test(an_owner_who_frees_pages_between_all_steps),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

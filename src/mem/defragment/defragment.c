@@ -147,6 +147,7 @@ static bool allow(const snug_heap *heap, uint64_t begin_ns, struct allowance *al
 	allowance->step_ns = most_ns;
 	allowance->looked_ns = begin_ns;
 	allowance->deadline_ns = most_ns > UINT64_MAX - begin_ns ? UINT64_MAX : begin_ns + most_ns;
+	allowance->is_first = true;
 	allowance->used_up = false;
 	return true;
 }

@@ -275,6 +275,11 @@ uint64_t return_wanted_bytes(const snug_heap *heap) {
 			   : 0;
 }
 
+/* Where there are huge pages, it is whole regions that go back. */
+static bool returns_runs(const snug_heap *heap) {
+	return return_wanted_bytes(heap) > 0 && !heap->arena.huge_pages;
+}
+
 static uint64_t retained_bytes(const snug_heap *heap) {
 	return return_wanted_bytes(heap) > 0 ? 0 : heap->defragment.options.retain_bytes;
 }
@@ -328,7 +333,7 @@ static uint32_t region_to_return(const snug_heap *heap, bool *enough) {
 
 static void run_return(snug_heap *heap, struct allowance *allowance) {
 	struct defragment *defragment = &heap->defragment;
-	if (return_wanted_bytes(heap) > 0 && !heap->arena.huge_pages) {
+	if (returns_runs(heap)) {
 		return_run(heap, allowance);
 		return;
 	}
@@ -430,7 +435,7 @@ static enum unit next_unit(const snug_heap *heap) {
 	case PHASE_REBIN:
 		return UNIT_PAGES;
 	case PHASE_RETURN:
-		return is_stacked && return_wanted_bytes(heap) > 0 ? UNIT_PAGES : UNIT_RETURN;
+		return is_stacked && returns_runs(heap) ? UNIT_PAGES : UNIT_RETURN;
 	case PHASE_DRAIN:
 		return is_stacked ? UNIT_PAGES : UNIT_REGION;
 	case PHASE_TABLES:
@@ -450,6 +455,28 @@ static const struct pace_shape shapes[UNIT_COUNT] = {
 	[UNIT_RETURN] = {.eighths = 5, .fixed_items = 4},
 };
 
+static uint64_t left_ns_of(const struct allowance *allowance) {
+	uint64_t left_ns =
+		allowance->deadline_ns - smaller(allowance->looked_ns, allowance->deadline_ns);
+	return smaller(left_ns, allowance->step_ns);
+}
+
+static void note_unit(snug_heap *heap, struct allowance *allowance, enum unit unit) {
+	uint64_t looked_ns = defragment_now_ns(heap);
+	uint64_t took_ns = looked_ns - smaller(looked_ns, allowance->looked_ns);
+	pace_note(&heap->defragment.paces[unit], shapes[unit], allowance->had, took_ns);
+	allowance->looked_ns = looked_ns;
+}
+
+/* The few pages that the owner gave up since the last step are merged beside the step's first unit,
+ * and not as one: else an owner who frees some between all steps keeps what comes behind them,
+ * where it is too dear to be begun in the rest of a step, from ever being begun. */
+static void merge_few(snug_heap *heap, struct allowance *allowance) {
+	if (next_unit(heap) != UNIT_PAGES || heap->arena.stacked_pages > PAGES_A_UNIT) return;
+	allowance->items = PAGES_A_UNIT;
+	if (coalesce_some(heap, allowance)) note_unit(heap, allowance, UNIT_PAGES);
+}
+
 /* As large as what such units took lately lets it be. */
 void unit_run(snug_heap *heap, struct allowance *allowance) {
 	SNUG_ASSERT(heap->defragment.in_step && !allowance->used_up);
@@ -458,17 +485,14 @@ void unit_run(snug_heap *heap, struct allowance *allowance) {
 		run_phase(heap, allowance);
 		return;
 	}
+	if (allowance->is_first) merge_few(heap, allowance);
+	allowance->is_first = false;
 	enum unit unit = next_unit(heap);
-	struct pace *pace = &heap->defragment.paces[unit];
-	uint64_t left_ns =
-		allowance->deadline_ns - smaller(allowance->looked_ns, allowance->deadline_ns);
-	allowance->items = pace_items(pace, shapes[unit], allowance->step_ns, left_ns);
+	allowance->items = pace_items(&heap->defragment.paces[unit], shapes[unit], allowance->step_ns,
+								  left_ns_of(allowance));
 	allowance->had = 1;
 	run_phase(heap, allowance);
-	uint64_t looked_ns = defragment_now_ns(heap);
-	uint64_t took_ns = looked_ns - smaller(looked_ns, allowance->looked_ns);
-	pace_note(pace, shapes[unit], allowance->had, took_ns);
-	allowance->looked_ns = looked_ns;
+	note_unit(heap, allowance, unit);
 }
 
 /* The next unit is not begun if it can't be expected to be done in time. */
@@ -476,6 +500,6 @@ bool unit_fits(const snug_heap *heap, const struct allowance *allowance) {
 	if (!allowance_is_timed(allowance)) return true;
 	if (allowance->looked_ns >= allowance->deadline_ns) return false;
 	enum unit unit = next_unit(heap);
-	uint64_t left_ns = allowance->deadline_ns - allowance->looked_ns;
-	return pace_fits(&heap->defragment.paces[unit], shapes[unit], allowance->step_ns, left_ns);
+	return pace_fits(&heap->defragment.paces[unit], shapes[unit], allowance->step_ns,
+					 left_ns_of(allowance));
 }

@@ -16,6 +16,7 @@ struct allowance {
 	uint32_t rounds;
 	uint32_t items;       /* that the next unit may have: slots, pages, classes; */
 	uint32_t had;         /* and that it had; at least 1 */
+	bool is_first;        /* nothing was done in this step yet */
 	bool ends_relocation; /* the budget is used up, and a slab is half relocated */
 	bool used_up;
 };
