@@ -227,17 +227,17 @@ static void the_emptiest_of_all_classes(void **state) {
 	herd_init(&world.herd, true, &options);
 	for (size_t size = OBJECT_BYTES; size <= 3 * OBJECT_BYTES; size += 2 * OBJECT_BYTES) {
 		uint32_t first = world.herd.count;
-		(void)herd_fill(&world.herd, LIMIT_BYTES / 8, size, size);
+		(void)herd_fill(&world.herd, LIMIT_BYTES / 64, size, size);
 		uint32_t second = world.herd.count;
 		(void)herd_fill(&world.herd, LIMIT_BYTES / 8, size, size);
-		herd_thin_out(&world.herd, first, second, 950);
+		herd_thin_out(&world.herd, first, second, 930);
 		herd_thin_out(&world.herd, second, world.herd.count, 400);
 	}
 	snug_defragment_options defragment = snug_defragment_options_default();
-	defragment.target_bytes = LIMIT_BYTES / 8 + LIMIT_BYTES / 16;
+	defragment.target_bytes = LIMIT_BYTES / 32 - 6 * PAGE_BYTES;
 	snug_report report = herd_defragment(&world.herd, &defragment);
 	REQUIRE(report.outcome == SNUG_OUTCOME_TARGET, "%s", snug_outcome_text(report.outcome));
-	REQUIRE(report.moved_bytes < report.reclaimed_bytes / 10, "%llu bytes moved for %llu",
+	REQUIRE(report.moved_bytes < report.reclaimed_bytes / 6, "%llu bytes moved for %llu",
 			(unsigned long long)report.moved_bytes, (unsigned long long)report.reclaimed_bytes);
 	herd_deinit(&world.herd);
 }
