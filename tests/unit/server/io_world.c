@@ -63,6 +63,7 @@ static void keep(struct link *link, const char *bytes, size_t length) {
 	link->room_used += part;
 	bytes += part;
 	length -= part;
+	if (length == 0) return;
 	if (link->got_room - link->got_bytes < length) {
 		link->got_room = (link->got_bytes + length) * 2;
 		link->got = realloc(link->got, link->got_room);
