@@ -369,11 +369,13 @@ static void received(struct uring_io *self, struct io_stream *stream,
 		self->kept[self->kept_count++] = (uint16_t)number;
 	else if (has_buffer)
 		uring_give_buffer(self, number);
-	if (UNLIKELY(stream->state & IO_HAS_ROOM)) use_room(self, stream);
-	if (UNLIKELY(cqe->res == -ENOBUFS && self->is_held) && is_heard)
+	if (UNLIKELY(cqe->res == -ENOBUFS && self->is_held) && is_heard) {
 		uring_starve(self, stream);
-	else
-		arm_receive(self, stream);
+		return;
+	}
+	/* its callbacks may close the stream, and may begin to hold */
+	if (UNLIKELY(stream->state & IO_HAS_ROOM)) use_room(self, stream);
+	arm_receive(self, stream);
 }
 
 /* ------------------------------------------------------------------ close ------------------ */
