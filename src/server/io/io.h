@@ -105,7 +105,7 @@ struct io_events {
 	void (*coming)(void *context, const struct io_coming *coming, size_t count);
 	/* Where what comes next on a stream is to lie: pieces, at most `most`. 0: nowhere, until
 	 * io_offer_room is called again. What it has said is used before the next callback or not at all.
-	 * NULL: nobody has any. */
+	 * NULL where nobody calls io_offer_room. */
 	size_t (*room)(void *context, struct io_stream *stream, struct iovec *pieces, size_t most);
 	/* The next `length` bytes from the peer are there: no `received` tells of them. */
 	void (*placed)(void *context, struct io_stream *stream, size_t length);
