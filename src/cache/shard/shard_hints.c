@@ -118,7 +118,8 @@ static void take(snug_shard *shard, const struct use *use) {
 
 /* What stands at a place, and is taken off it. False: nothing, or it may wait, which is told. */
 static bool take_off(struct hint *hint, bool only_first, struct use *use, bool *waits) {
-	uint32_t weight = atomic_load_explicit(&hint->weight, memory_order_acquire);
+	/* Of the total order, as hint_post's: behind the exchange of `posted`. */
+	uint32_t weight = atomic_load_explicit(&hint->weight, memory_order_seq_cst);
 	if (weight == 0 || weight == HINT_CLAIMED) return false;
 	if (only_first && (weight & HINT_FIRST) == 0) {
 		*waits = true;

@@ -43,6 +43,17 @@ static void several_are_heard_in_turns(void **state) {
 	assert_true(several(&hearing, "a", 103 * US));
 }
 
+/* Who comes long after another is alone, and so is one who connects anew each time. */
+static void who_comes_later_is_alone(void **state) {
+	(void)state;
+	struct hearing hearing = {0};
+	assert_false(several(&hearing, "a", US));
+	assert_false(several(&hearing, "b", 101 * US));
+	assert_false(several(&hearing, "c", 1000 * US));
+	assert_false(several(&hearing, "d", 2000 * US));
+	assert_true(several(&hearing, "e", 2100 * US - 1));
+}
+
 /* A tenth of a millisecond, to the nanosecond. */
 static void it_ends_in_time(void **state) {
 	(void)state;
@@ -86,6 +97,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_is_alone_is_not_held),
 		cmocka_unit_test(several_are_heard_in_turns),
+		cmocka_unit_test(who_comes_later_is_alone),
 		cmocka_unit_test(it_ends_in_time),
 		cmocka_unit_test(nothing_is_held_for_longer),
 	};
