@@ -66,7 +66,7 @@ static void on_accepted(void *context, uint32_t tag, int fd) {
 
 static void on_received(void *context, struct io_stream *stream, const char *bytes, size_t length) {
 	struct turn *turn = ((struct server_worker *)context)->turn;
-	hearing_note(&turn->hearing, stream, turn->began_ns);
+	hearing_note(&turn->hearing, connection_of(stream)->number, turn->began_ns);
 	connection_received(connection_of(stream), bytes, length);
 }
 

@@ -8,8 +8,8 @@
  *            -> for each receiver that sleeps: hold_may(are there several?) -> hold, or send
  *                     -> hold_note(was something held?)
  *
- * SEVERAL ask if somebody is heard in this turn, and within the last HOLD_NS two were, one less than
- * HOLD_NS after the other: many clients may be heard one a turn.
+ * SEVERAL ask if somebody is heard in this turn, and within the last HOLD_NS two were, one less
+ * than HOLD_NS after the other: many clients may be heard one a turn.
  *
  * What is held for a receiver goes with the first turn that begins HOLD_NS later, or hears nobody,
  * or none but the same one. So nothing waits longer than HOLD_NS and the turn in which they end. */
@@ -23,7 +23,7 @@
 
 /* Owner only. All zero: nobody was heard. */
 struct hearing {
-	uintptr_t last;     /* who was heard last: only compared */
+	uint32_t last;      /* who was heard last; 0: nobody */
 	uint64_t last_ns;   /* the begin of the turn that heard him */
 	uint64_t others_ns; /* the same, of one that heard another than just before; 0: none did */
 	uint32_t heard;     /* times, in this turn */
@@ -33,13 +33,13 @@ static inline void hearing_begin(struct hearing *hearing) {
 	hearing->heard = 0;
 }
 
-/* In a turn that began at `now_ns` (not 0). */
-static inline void hearing_note(struct hearing *hearing, const void *who, uint64_t now_ns) {
+/* In a turn that began at `now_ns` (not 0). By numbers, not 0: an address may be that of one who is
+ * gone, and whether it is would depend on the allocator. */
+static inline void hearing_note(struct hearing *hearing, uint32_t who, uint64_t now_ns) {
 	hearing->heard++;
-	if (hearing->last != 0 && hearing->last != (uintptr_t)who &&
-		now_ns - hearing->last_ns < HOLD_NS)
+	if (hearing->last != 0 && hearing->last != who && now_ns - hearing->last_ns < HOLD_NS)
 		hearing->others_ns = now_ns;
-	hearing->last = (uintptr_t)who;
+	hearing->last = who;
 	hearing->last_ns = now_ns;
 }
 

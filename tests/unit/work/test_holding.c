@@ -10,7 +10,7 @@
 
 static bool several(struct hearing *hearing, const char *who, uint64_t now_ns) {
 	hearing_begin(hearing);
-	for (; *who != '\0'; who++) hearing_note(hearing, (const void *)(uintptr_t)*who, now_ns);
+	for (; *who != '\0'; who++) hearing_note(hearing, (uint32_t)*who, now_ns);
 	return hearing_has_several(hearing, now_ns);
 }
 
