@@ -109,7 +109,7 @@ static size_t on_room(void *context, struct io_stream *stream, struct iovec *pie
 
 static void on_placed(void *context, struct io_stream *stream, size_t length) {
 	struct turn *turn = ((struct server_worker *)context)->turn;
-	hearing_note(&turn->hearing, stream, turn->began_ns);
+	hearing_note(&turn->hearing, connection_of(stream)->number, turn->began_ns);
 	connection_placed(connection_of(stream), length);
 }
 
