@@ -319,7 +319,7 @@ static bool may_receive(const struct uring_io *self, const struct io_stream *str
  * the receive that is armed next. */
 static void receive_directly(struct uring_io *self, struct io_stream *stream) {
 	struct iovec pieces[IO_PIECES_MAX];
-	char *buffer = uring_buffer(self, BUFFERS);
+	char *buffer = uring_buffer(self, OWN_BUFFER);
 	struct io_receipt receipt = {0};
 	size_t count;
 	while (!receipt.is_short && may_receive(self, stream) &&

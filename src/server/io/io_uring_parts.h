@@ -12,6 +12,7 @@
 /* More than the 32 that the kernel fills for one stream before it looks at the next: one that
  * floods leaves some. */
 #define BUFFERS 64u
+#define OWN_BUFFER (BUFFERS - 1u) /* never the kernel's: for what follows the user's room */
 #define LISTENERS_MAX 32u
 #define WATCHED_MAX 2u
 #define SILENT_MAX 128u /* sends at a time; those beyond are told by the kernel */
@@ -88,8 +89,7 @@ snug_error uring_ring_create(uint64_t memory_bytes, struct uring_io **out);
 void uring_ring_destroy(struct uring_io *self);
 size_t uring_ring_bytes(const struct uring_io *self);
 
-/* A buffer that the kernel has picked, and giving it back. Number BUFFERS is never the kernel's: for
- * what follows the user's room. */
+/* A buffer that the kernel has picked, and giving it back. */
 char *uring_buffer(const struct uring_io *self, uint32_t number);
 void uring_give_buffer(struct uring_io *self, uint32_t number);
 

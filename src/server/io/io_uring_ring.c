@@ -3,7 +3,7 @@
  *     submissions   64 to 1024            ours -> kernel: what is to be done
  *     completions   8 for each of them    kernel -> ours: what came of it
  *     buffer ring   [ BUFFERS ]           ours -> kernel: numbers of the buffers that it may fill
- *     buffers       [16 KiB][16 KiB] ..   1 KiB each at least; one more is ours alone
+ *     buffers       [16 KiB][16 KiB] ..   1 KiB each at least; the last one is ours alone
  *
  * Where the worker has little memory, queues and buffers are smaller: each of the two takes a
  * sixteenth of it at most.
@@ -78,14 +78,14 @@ static void *map(size_t bytes) {
 
 static snug_error make_buffers(struct uring_io *self) {
 	self->buffer_ring = map(BUFFERS * sizeof(struct io_uring_buf));
-	self->buffers = map((BUFFERS + 1) * self->buffer_bytes);
+	self->buffers = map(BUFFERS * self->buffer_bytes);
 	if (self->buffer_ring == NULL || self->buffers == NULL) return SNUG_ERROR_OS_MEMORY;
 	struct io_uring_buf_reg registration = {.ring_addr = (uint64_t)(uintptr_t)self->buffer_ring,
 											.ring_entries = BUFFERS,
 											.bgid = BUFFER_GROUP};
 	if (io_uring_register_buf_ring(&self->ring, &registration, 0) != 0) return SNUG_ERROR_OS_THREAD;
 	io_uring_buf_ring_init(self->buffer_ring);
-	for (uint32_t number = 0; number < BUFFERS; number++) uring_give_buffer(self, number);
+	for (uint32_t number = 0; number < OWN_BUFFER; number++) uring_give_buffer(self, number);
 	return SNUG_OK;
 }
 
@@ -134,13 +134,13 @@ static bool try_out(struct uring_io *self) {
 void uring_ring_destroy(struct uring_io *self) {
 	io_uring_queue_exit(&self->ring);
 	if (self->buffer_ring != NULL) munmap(self->buffer_ring, BUFFERS * sizeof(struct io_uring_buf));
-	if (self->buffers != NULL) munmap(self->buffers, (BUFFERS + 1) * self->buffer_bytes);
+	if (self->buffers != NULL) munmap(self->buffers, BUFFERS * self->buffer_bytes);
 	free(self);
 }
 
 size_t uring_ring_bytes(const struct uring_io *self) {
 	return sizeof(struct uring_io) + BUFFERS * (self->buffer_bytes + sizeof(struct io_uring_buf)) +
-		   self->buffer_bytes + self->queue_entries * ENTRY_BYTES;
+		   self->queue_entries * ENTRY_BYTES;
 }
 
 snug_error uring_ring_create(uint64_t memory_bytes, struct uring_io **out) {
