@@ -155,14 +155,19 @@ static void moves(void **state) {
 	}
 }
 
+/* Forty steps of cheap moves: what they take is known by then. */
+static void begin_cheap(struct seen *seen) {
+	open_half_empty(50, 0);
+	begin(SNUG_NO_BUDGET);
+	for (uint32_t steps = 0; steps < 40; steps++) REQUIRE(step(seen), "it is done");
+}
+
 /* They become thirty times as dear from one to the other: a part of the heap that lies in no cache.
  * What is begun as if they were cheap is late once or twice; what follows is not. */
 static void moves_that_become_dear(void **state) {
 	(void)state;
-	open_half_empty(50, 0);
-	begin(SNUG_NO_BUDGET);
 	struct seen seen = {0};
-	for (uint32_t steps = 0; steps < 40; steps++) REQUIRE(step(&seen), "it is done");
+	begin_cheap(&seen);
 	REQUIRE(seen.late == 0, "%llu steps are late", (unsigned long long)seen.late);
 	set_move_ns(1500);
 	while (step(&seen)) {
@@ -175,10 +180,8 @@ static void moves_that_become_dear(void **state) {
  * by one. */
 static void an_interruption(void **state) {
 	(void)state;
-	open_half_empty(50, 0);
-	begin(SNUG_NO_BUDGET);
 	struct seen seen = {0};
-	for (uint32_t steps = 0; steps < 40; steps++) REQUIRE(step(&seen), "it is done");
+	begin_cheap(&seen);
 	set_move_ns(5000000 / MOVES_MAX);
 	REQUIRE(step(&seen), "it is done");
 	set_move_ns(50);

@@ -102,15 +102,23 @@ static void an_end_within_it_is_told_once(void **state) {
 	close(client);
 }
 
+#define BEGUN_BYTES 100000u
+
+/* A client of whose value so much is where it will lie, and nothing is under way. */
+static int client_begun(struct world *world, struct link **link) {
+	int client = client_open(world, FAMILY_V4, link);
+	link_offer_room(*link, value, sizeof value);
+	client_write(world, client, sent, BEGUN_BYTES);
+	UNTIL(world, (*link)->room_used == BEGUN_BYTES);
+	drive_for(world, 5000000);
+	return client;
+}
+
 /* A close or a pause when bytes were put there is the last that is heard of them. */
 static void conduct_over(void **state, enum conduct conduct) {
 	struct world *world = world_of(state);
 	struct link *link;
-	int client = client_open(world, FAMILY_V4, &link);
-	link_offer_room(link, value, sizeof value);
-	client_write(world, client, sent, 100000);
-	UNTIL(world, link->room_used == 100000);
-	drive_for(world, 5000000);
+	int client = client_begun(world, &link);
 	link->placed_bytes = 0;
 	link->conduct = conduct;
 	(void)send(client, sent, sizeof sent, MSG_NOSIGNAL);
@@ -118,12 +126,12 @@ static void conduct_over(void **state, enum conduct conduct) {
 		UNTIL(world, world->closed == 1);
 	} else {
 		size_t used = 0;
-		UNTIL(world, link->room_used > 100000);
+		UNTIL(world, link->room_used > BEGUN_BYTES);
 		drive_for(world, 5000000);
 		used = link->room_used;
 		drive_for(world, 5000000);
 		assert_int_equal(link->room_used, used);
-		assert_true(used < 100000 + IO_ROOM_BYTES);
+		assert_true(used < BEGUN_BYTES + IO_ROOM_BYTES);
 		link->conduct = CONDUCT_KEEP;
 		io_resume(world->io, &link->stream);
 		UNTIL(world, link->room_used > used);
@@ -142,14 +150,10 @@ static void a_pause_when_it_was_put_there(void **state) {
 static void while_held_nothing_is_put_there(void **state) {
 	struct world *world = world_of(state);
 	struct link *link;
-	int client = client_open(world, FAMILY_V4, &link);
-	link_offer_room(link, value, sizeof value);
-	client_write(world, client, sent, 100000);
-	UNTIL(world, link->room_used == 100000);
-	drive_for(world, 5000000);
+	int client = client_begun(world, &link);
 	io_hold(world->io);
 	size_t before = link->placed_bytes;
-	(void)send(client, sent + 100000, 300000, MSG_NOSIGNAL);
+	(void)send(client, sent + BEGUN_BYTES, 300000, MSG_NOSIGNAL);
 	drive_for(world, 10000000);
 	assert_int_equal(link->placed_bytes, before);
 	io_release(world->io);
