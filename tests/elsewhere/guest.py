@@ -60,7 +60,7 @@ def first_program(modules, command):
          "mount -t 9p -o trans=virtio,version=9p2000.L,ro,cache=loose,msize=262144 host /host", "mount -t tmpfs none /memory", "mkdir /memory/up /memory/work",
          "mount -t overlay -o lowerdir=/host,upperdir=/memory/up,workdir=/memory/work none /root",
          "mount -t proc none /root/proc", "mount -t sysfs none /root/sys", "mount -t devtmpfs none /root/dev", "mkdir -p /root/dev/shm",
-         "mount -t tmpfs none /root/dev/shm", "mount -t tmpfs none /root/tmp", "ip link set lo up",
+         "mount -t tmpfs none /root/dev/shm", "ip link set lo up",
          "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8",
          f"chroot /root /bin/bash -c {shlex.quote(inside)}", 'echo "guest: status $?"', "poweroff -f", ""])
 
