@@ -3,6 +3,7 @@
 A scenario is a function of a Stage. Sizes are of values; keys have 30 bytes. Shares are of the limit that the server was given.
 """
 
+import array
 import random
 import time
 
@@ -23,18 +24,18 @@ class Herd:
     """Values that are stored under names from 0 on. size_of(random source) is the size of one. The letter keeps the herds of a scenario apart."""
 
     def __init__(self, letter, size_of, seed):
-        self.letter, self.size_of, self.seed = letter.encode(), size_of, seed
+        self.letter, self.size_of = letter.encode(), size_of
         self.live = []
-        self.sizes = {}  # a source of random numbers takes longer to seed than all else that is done for a value
+        self.source = random.Random(f"{letter} {seed}")
+        self.sizes = array.array("I")  # by name, in the order of the names whoever is asked for first; as far as was asked for
 
     def key(self, name):
         return (b"%s%d:" % (self.letter, name)).ljust(KEY_BYTES, b"k")
 
     def size(self, name):
-        size = self.sizes.get(name)
-        if size is None:
-            size = self.sizes[name] = self.size_of(random.Random(name * 1000003 + self.seed))
-        return size
+        while len(self.sizes) <= name:
+            self.sizes.append(self.size_of(self.source))
+        return self.sizes[name]
 
     def value(self, name):
         start = name * 13 % 100000

@@ -3,11 +3,15 @@
 
 import argparse
 import datetime
+import hashlib
 import json
 import os
 import platform
+import shlex
+import shutil
 import sys
 
+import kept
 import report
 import scenarios
 import score
@@ -30,6 +34,7 @@ def words():
     parser.add_argument("--recover", type=float, default=10, help="seconds that a server has to recover; default: %(default)s")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--build", default="build", help="where snugd and malloc-cache were built; default: %(default)s")
+    parser.add_argument("--state", metavar="DIRECTORY", help="keeps there what is done, each scenario on each target: the same command goes on where a run ended")
     parser.add_argument("--json", metavar="FILE", help="all figures, - for standard output")
     parser.add_argument("--out", metavar="DIRECTORY", help="writes defrag-suite.md and a plot for each scenario there")
     return parser
@@ -78,6 +83,22 @@ def play(each, scenario, options):
         return {"failed": str(error) or type(error).__name__}
 
 
+def kept_or_played(each, scenario, options):
+    """play(), unless a run before has done it with the same settings and the same program; what failed is not kept."""
+    if not options.state:
+        return play(each, scenario, options)
+    program = shutil.which(shlex.split(each.command)[0]) if each.command else None
+    with open(program or os.devnull, "rb") as file:
+        settings = [options.limit, options.recover, options.seed, each.command, each.environment, each.setup, each.defrag, hashlib.file_digest(file, "sha256").hexdigest()]
+    state = kept.State(options.state, json.loads(json.dumps(settings)))
+    outcome = state.rows(f"{scenario} {each.name}")
+    if outcome is None:
+        outcome = json.loads(json.dumps(play(each, scenario, options)))
+        if "failed" not in outcome:
+            state.keep(f"{scenario} {each.name}", outcome)
+    return outcome
+
+
 def where():
     """On what it ran, as lines of Markdown."""
     cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
@@ -113,7 +134,7 @@ def main():
     out = sys.stderr if options.json == "-" else sys.stdout
     results, names = {}, [each.name for each in targets]
     for scenario in wanted:
-        results[scenario] = {each.name: play(each, scenario, options) for each in targets}
+        results[scenario] = {each.name: kept_or_played(each, scenario, options) for each in targets}
         print(f"\n{scenario}\n" + report.text_table(report.HEAD, [report.row(*item) for item in results[scenario].items()]), file=out, flush=True)
     print("\nscore card: mean of payload / resident memory\n" + report.text_table(*report.score_card(results, names)), file=out)
     if options.out:

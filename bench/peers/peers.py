@@ -11,14 +11,14 @@ Redis or Valkey that was built with its own jemalloc active defragmentation is o
 
 import argparse
 import datetime
-import json
 import os
 import platform
 import shutil
 import sys
 import time
 
-import measures
+import measures  # first: it says where kept and target are
+import kept
 import page
 from measures import target
 
@@ -81,32 +81,6 @@ def processor_name():
     return platform.machine()
 
 
-class State:
-    """A file for each piece that is done: its rows, and what they are of. Those of other settings or servers do not count."""
-
-    def __init__(self, directory, settings):
-        self.directory, self.settings = directory, settings
-        os.makedirs(directory, exist_ok=True)
-
-    def path(self, name):
-        return os.path.join(self.directory, "".join(letter if letter.isalnum() or letter in ".-" else "_" for letter in name) + ".json")
-
-    def rows(self, name):
-        """None: it is not done."""
-        try:
-            with open(self.path(name)) as file:
-                kept = json.load(file)
-        except FileNotFoundError:
-            return None
-        return kept["rows"] if kept["settings"] == self.settings else None
-
-    def keep(self, name, rows):
-        fresh = self.path(name) + ".new"
-        with open(fresh, "w") as file:
-            json.dump({"piece": name, "settings": self.settings, "load": os.getloadavg(), "date": str(datetime.date.today()), "rows": rows}, file)
-        os.replace(fresh, self.path(name))
-
-
 def write(options, bench, state, notes):
     names = [name for name, _ in measures.pieces(bench, options.turns)]
     done = {name: rows for name in names if (rows := state.rows(name)) is not None}
@@ -131,7 +105,7 @@ def main():
                            lambda line: print(line, file=sys.stderr, flush=True))
     notes.append("Segcache is not among them.")
     settings = {"limit": options.limit, "seed": options.seed, "rounds": options.rounds, "draws": options.draws, "rest": options.rest, "servers": [server.name for server in bench.servers]}
-    state = State(options.state, settings)
+    state = kept.State(options.state, settings)
     wanted = [(name, measure) for name, measure in measures.pieces(bench, options.turns) if options.only in name]
     if options.list:
         for name, _ in wanted:
