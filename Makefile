@@ -175,7 +175,7 @@ results:
 
 bench-defrag: need-peers build/.with-bench
 	@$(ninja) --quiet -C build
-	@/usr/bin/python3 bench/defrag-suite/suite.py --build build --limit 512 --targets snugd,snugd-asked,memcached,redis,malloc,jemalloc,mimalloc,tcmalloc --out docs/results $(DEFRAG_OPTIONS)
+	@/usr/bin/python3 bench/defrag-suite/suite.py --build build --limit 512 --targets snugd,snugd-asked,memcached,redis,malloc,jemalloc,mimalloc,tcmalloc --state build/defrag-suite --out docs/results $(DEFRAG_OPTIONS)
 
 bench-back: need-peers build/.with-bench
 	@$(ninja) --quiet -C build snugd bench/malloc-cache

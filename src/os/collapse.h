@@ -12,12 +12,11 @@
  * (MADV_COLLAPSE, Linux 6.1). Where the kernel does not know that, it ends. Where it refuses one block
  * after the other, as it does if it was told to, a round ends after 64 of them.
  *
- * COSTS. To collapse a block takes the thread 0.8 to 6 ms: first the kernel has its other processors
+ * COSTS. To collapse a block takes the thread 0.6 to 1.2 ms: first the kernel has its other processors
  * put away what they hold, then the block is copied. Whoever touches it meanwhile waits for the copy,
- * and so does who asks the kernel for other memory of the process. At most COLLAPSE_AT_ONCE blocks
- * follow each other, then there is a pause, 15 times as long: so it takes a 16th of a processor at most.
- * To look through a gigabyte takes 0.5 to 1 ms; a round in which nothing was found doubles the wait
- * before the next, up to 16 s.
+ * and so does who asks the kernel for other memory of the process. So each block is followed by a pause,
+ * 99 times as long: of a hundred requests one may meet it, not more. To look through a gigabyte takes
+ * 0.5 to 1 ms; a round in which nothing was found doubles the wait before the next, up to 16 s.
  *
  * WHAT IT IS WORTH depends on what lies there. Of a range whose owner can tell, blocks that are not
  * worth it are left small: those of large values, where a page is read as a whole.
@@ -35,7 +34,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define COLLAPSE_AT_ONCE 4u
 #define COLLAPSE_BLOCK_BYTES ((size_t)2 << 20)
 
 struct os_range {

@@ -1,9 +1,9 @@
 /* os/linux_collapse.c: os/collapse.h on Linux.
  *
  *     round: for each block: worth it, resident as a whole, and not collapsed yet?  -> collapse
- *            after 4 that were, or 256 looks: a pause; after 64 in a row that the kernel refused: the
+ *            after one that was, or 256 looks: a pause; after 64 in a row that the kernel refused: the
  *            round's end
- *     pause: 20 ms, or 15 times as long as those 4 took
+ *     pause: 20 ms, or 99 times as long as that one took
  *     wait:  1 s, twice as long after each round that changed nothing, up to 16 s
  *
  * Ranges are kept with small pages (os/reserve.h), and what is kept so the kernel does not collapse.
@@ -36,7 +36,7 @@
 #define LOOKS_AT_ONCE 256u
 #define REFUSED_IN_A_ROW 64u
 #define PAUSE_NS UINT64_C(20000000)
-#define REST_PARTS 15u /* a pause is so many times as long as what it follows */
+#define REST_PARTS 99u /* a pause is so many times as long as what it follows */
 #define ROUND_MIN_NS UINT64_C(1000000000)
 #define ROUND_MAX_NS UINT64_C(16000000000)
 
@@ -89,14 +89,26 @@ bool collapse_has_met(const void *address, size_t bytes) {
 	return has_met;
 }
 
-enum outcome { SMALL, COLLAPSED, CHANGED, REFUSED };
+enum outcome { SMALL, COLLAPSED, WHOLE, CHANGED, REFUSED };
 
-static bool is_resident(void *block) {
+static bool is_resident(const void *block) {
 	unsigned char pages[BLOCK_PAGES];
-	if (mincore(block, BLOCK_BYTES, pages) != 0) return false;
+	if (mincore((void *)(uintptr_t)block, BLOCK_BYTES, pages) != 0) return false;
 	unsigned char all = 1;
 	for (size_t i = 0; i < BLOCK_PAGES; i++) all &= pages[i];
 	return (all & 1) != 0;
+}
+
+/* Takes a huge page and gives it back, so that it is the one that the kernel copies the block into. On a
+ * virtual machine the first touch of memory that the host has not given yet, or has taken back, costs
+ * milliseconds: here nobody waits for them. Where there is no huge page, nothing is lost by it. */
+static void warm_huge_page(void) {
+	char *room = mmap(NULL, 2 * BLOCK_BYTES, PROT_READ | PROT_WRITE,
+					  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (room == MAP_FAILED) return;
+	char *block = (char *)round_up((uintptr_t)room, BLOCK_BYTES);
+	if (madvise(block, BLOCK_BYTES, MADV_HUGEPAGE) == 0) *(volatile char *)block = 0;
+	(void)munmap(room, 2 * BLOCK_BYTES);
 }
 
 /* REFUSED: the kernel will refuse the others, too, or only this one: it says the same when pages went
@@ -114,27 +126,31 @@ static bool is_worth(const struct os_range *range, const void *block) {
 	return range->is_worth == NULL || range->is_worth(range->context, block);
 }
 
-static enum outcome look_at_named(struct collapse *collapse, const struct os_range *range,
-								  size_t number, void *block) {
+/* WHOLE: it is to be collapsed. */
+static enum outcome look_at(struct collapse *collapse, const struct os_range *range, size_t number,
+							const void *block) {
 	uint64_t bit = (uint64_t)1 << (number % 64), *word = &collapse->collapsed[number / 64];
 	if (!is_worth(range, block) || !is_resident(block)) {
 		*word &= ~bit;
 		return SMALL;
 	}
-	if ((*word & bit) != 0) return COLLAPSED;
-	enum outcome outcome = collapse_block(block);
-	if (outcome != CHANGED) return outcome;
-	*word |= bit;
-	atomic_fetch_add_explicit(&collapse->blocks, 1, memory_order_relaxed);
-	return outcome;
+	return (*word & bit) != 0 ? COLLAPSED : WHOLE;
 }
 
-static enum outcome look_at(struct collapse *collapse, const struct os_range *range, size_t number,
-							void *block) {
+/* Looked at again once it is named: a part of it may have gone back while the huge page was warmed. */
+static enum outcome deal_with(struct collapse *collapse, const struct os_range *range,
+							  size_t number, void *block) {
+	enum outcome outcome = look_at(collapse, range, number, block);
+	if (outcome != WHOLE) return outcome;
+	warm_huge_page();
 	uintptr_t none = 0;
 	if (!atomic_compare_exchange_strong(&under_way, &none, (uintptr_t)block)) return SMALL;
-	enum outcome outcome = look_at_named(collapse, range, number, block);
+	outcome = look_at(collapse, range, number, block);
+	if (outcome == WHOLE) outcome = collapse_block(block);
 	atomic_store(&under_way, 0);
+	if (outcome != CHANGED) return outcome;
+	collapse->collapsed[number / 64] |= (uint64_t)1 << (number % 64);
+	atomic_fetch_add_explicit(&collapse->blocks, 1, memory_order_relaxed);
 	return outcome;
 }
 
@@ -151,7 +167,7 @@ static bool pause_for(struct collapse *collapse, uint64_t duration_ns) {
 
 struct round {
 	size_t number; /* of the block */
-	uint32_t looks, changes, refused;
+	uint32_t looks, refused;
 	uint64_t worked_ns; /* since the last pause, on what the kernel was asked to collapse */
 	bool has_changed;
 };
@@ -161,14 +177,13 @@ static void note(struct round *round, enum outcome outcome, uint64_t took_ns) {
 	if (outcome != CHANGED && outcome != REFUSED) return;
 	round->worked_ns += took_ns;
 	round->refused = outcome == REFUSED ? round->refused + 1 : 0;
-	round->changes += outcome == CHANGED;
 	round->has_changed |= outcome == CHANGED;
 }
 
 /* False: it is to stop. */
 static bool rest(struct collapse *collapse, struct round *round) {
 	uint64_t rest_ns = larger(PAUSE_NS, REST_PARTS * round->worked_ns);
-	round->looks = round->changes = 0;
+	round->looks = 0;
 	round->worked_ns = 0;
 	return pause_for(collapse, rest_ns);
 }
@@ -178,10 +193,11 @@ static bool go_through(struct collapse *collapse, const struct os_range *range,
 					   struct round *round) {
 	for (size_t at = 0; at < range->bytes; at += BLOCK_BYTES) {
 		uint64_t before_ns = os_now_ns();
-		enum outcome outcome = look_at(collapse, range, round->number++, (char *)range->base + at);
+		enum outcome outcome =
+			deal_with(collapse, range, round->number++, (char *)range->base + at);
 		note(round, outcome, os_now_ns() - before_ns);
 		if (round->refused == REFUSED_IN_A_ROW) return false;
-		bool goes_on = round->looks < LOOKS_AT_ONCE && round->changes < COLLAPSE_AT_ONCE;
+		bool goes_on = round->looks < LOOKS_AT_ONCE && outcome != CHANGED;
 		if (!goes_on && !rest(collapse, round)) return false;
 	}
 	return true;

@@ -44,6 +44,16 @@ struct world {
 	struct collapse *collapse;
 };
 
+/* Not for ever: the kernel may collapse none. A pause is as long as the one before took, many times. */
+static void wait_for_blocks(const struct collapse *collapse, uint64_t wanted) {
+	uint64_t seen = 0, until_ns = os_deadline_ns(HANG_NS / 10);
+	while (seen < wanted && os_remaining_ns(until_ns) > 0) {
+		os_thread_sleep(10000000);
+		if (collapse_count(collapse) != seen) until_ns = os_deadline_ns(HANG_NS / 2);
+		seen = collapse_count(collapse);
+	}
+}
+
 /* Blocks 0 to 3 are resident, 4 but for a page, 5 is not. */
 static int set_up(void **state) {
 	static struct world world;
@@ -55,9 +65,7 @@ static int set_up(void **state) {
 		world.memory[at] = (unsigned char)(at / 64 % 251);
 	const struct os_range range = {.base = world.memory, .bytes = BLOCKS * BLOCK};
 	assert_int_equal(collapse_start(&range, 1, &world.collapse), SNUG_OK);
-	uint64_t until_ns = os_deadline_ns(HANG_NS / 10);
-	while (collapse_count(world.collapse) < 4 && os_remaining_ns(until_ns) > 0)
-		os_thread_sleep(10000000);
+	wait_for_blocks(world.collapse, 4);
 	*state = &world;
 	return 0;
 }
@@ -118,9 +126,7 @@ static void what_is_not_worth_it_stays_small(void **state) {
 	memset(memory, 1, 2 * BLOCK);
 	const struct os_range range = {memory, 2 * BLOCK, is_not_the_first, memory};
 	assert_int_equal(collapse_start(&range, 1, &collapse), SNUG_OK);
-	uint64_t until_ns = os_deadline_ns(HANG_NS / 10);
-	while (collapse_count(collapse) == 0 && os_remaining_ns(until_ns) > 0)
-		os_thread_sleep(10000000);
+	wait_for_blocks(collapse, 1);
 	collapse_stop(collapse);
 	assert_int_equal(collapse_count(world->collapse), 4);
 	assert_int_equal(huge_bytes(memory), BLOCK);
