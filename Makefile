@@ -50,7 +50,7 @@ help:
 	@echo "make results       all of docs/results anew, some hours: bench-peers, bench-defrag, bench-back, bench-eviction, and README's charts; options as there"
 	@echo "make bench-peers   snugd beside memcached and Redis at 512 MB, in pieces of minutes: a run that ended goes on; writes docs/results/peers.md;"
 	@echo "                   PEERS_OPTIONS='--redis PATH --memcached PATH' for others beside, '--limit 64 --only density' for less"
-	@echo "make bench-defrag  the defragmentation suite on snugd, memcached, Redis and allocators; writes docs/results/defrag-suite.md"
+	@echo "make bench-defrag  the defragmentation suite on snugd, memcached, Redis and allocators; writes docs/results/defrag-suite.md; DEFRAG_OPTIONS='--redis PATH' for one that defragments"
 	@echo "make bench-back    whether memory comes back by itself, on snugd, memcached, Redis and jemalloc; writes docs/results/comes-back.md; a quarter of an hour"
 	@echo "make bench-eviction  what the cache misses beside seven published policies; writes docs/results/eviction.md; ten minutes; EVICTION_OPTIONS='--trace FILE --share 0.2'"
 	@echo "make count-instructions   writes docs/instruction-counts.md"

@@ -24,6 +24,7 @@ def words():
     parser.add_argument("--targets", help="of the known ones, with commas between; default: snugd,snugd-asked,memcached if no server is given")
     parser.add_argument("--server", nargs=2, action="append", default=[], metavar=("NAME", "COMMAND"),
                         help="a server to start; {port} and {limit} (MB) in the command are filled in")
+    parser.add_argument("--redis", action="append", default=[], metavar="PATH", help="a Redis or Valkey with its own jemalloc, which defragments: NAME-active-defrag")
     parser.add_argument("--running", nargs=3, action="append", default=[], metavar=("NAME", "HOST:PORT", "PID"),
                         help="a server that runs on this machine; it is emptied before each scenario")
     parser.add_argument("--protocol", nargs=2, action="append", default=[], metavar=("NAME", "PROTOCOL"), help="memcached (default) or redis")
@@ -50,6 +51,7 @@ def chosen_targets(options, parser):
         if name not in target.KNOWN:
             parser.error(f"no such target: {name}; known are {', '.join(target.KNOWN)}")
         found.append(target.known(name, options.build))
+    found += [target.active_redis(path) for path in options.redis]
     found += [target.Target(name, command) for name, command in options.server]
     for name, address, pid in options.running:
         host, _, port = address.rpartition(":")
@@ -105,10 +107,24 @@ def where():
     return [f"- {datetime.date.today()}, {cpu}, {os.cpu_count()} processors, Linux {platform.release()}"]
 
 
+def given(options, names):
+    """The targets as they were asked for, with no path of this machine in it."""
+    known = [name for name in names if name in target.KNOWN]
+    words = f" --targets {','.join(known)}" if known else ""
+    words += " --redis PATH" * len(options.redis)
+    for name, command in options.server:
+        program, _, arguments = command.partition(" ")
+        words += f" --server {name} {shlex.quote(os.path.basename(program) + ' ' + arguments)}"
+    for option in ("protocol", "setup", "defrag"):
+        words += "".join(f" --{option} {name} {shlex.quote(text)}" for name, text in getattr(options, option))
+    return words
+
+
 def write_markdown(results, names, options):
     os.makedirs(options.out, exist_ok=True)
-    parts = ["# The defragmentation suite\n", *where(),
-             f"- `bench/defrag-suite/suite.py --limit {options.limit} --recover {options.recover:g} --seed {options.seed} --targets {','.join(names)}`\n",
+    missing = [] if options.redis else ["- Redis or Valkey with active defragmentation is not among them: it needs its own jemalloc, which a package does not have, and no `--redis PATH` was given."]
+    parts = ["# The defragmentation suite\n", *where(), *missing,
+             f"- `bench/defrag-suite/suite.py --limit {options.limit} --recover {options.recover:g} --seed {options.seed}{given(options, names)}`\n",
              "What the columns mean, and how to run it on your server: [bench/defrag-suite](../../bench/defrag-suite/README.md).\n",
              "## Score card\n", "Mean of payload / resident memory over each scenario; higher is better.\n",
              report.markdown_table(*report.score_card(results, names))]

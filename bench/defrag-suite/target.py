@@ -150,4 +150,10 @@ def known(name, build):
     return targets[name]()
 
 
+def active_redis(path):
+    """A Redis or Valkey whose jemalloc can say where a page is sparse; a package's cannot."""
+    name = os.path.basename(path).removesuffix("-server")
+    return Target(f"{name}-active-defrag", REDIS.replace("redis-server", shlex.quote(path), 1), "redis", REDIS_ACTIVE)
+
+
 KNOWN = ["snugd", "snugd-asked", "memcached", "redis", "redis-activedefrag", "malloc", *LIBRARIES]
