@@ -8,6 +8,7 @@
  * comparison. What forgets it must be complete: each case here is one such change and no other. */
 #include "herd.h"
 #include "mem/arena/arena.h"
+#include "mem/slab/classes.h"
 #include "support/require.h"
 #include "unit/cmocka_all.h"
 
@@ -161,6 +162,42 @@ static void a_resized_object_is_followed(void **state) {
 	herd_remove(&herd, kept);
 }
 
+/* ------------------------------------------------------------------ what is not there -------- */
+
+static struct size_class *class_without_holes(void) {
+	for (uint32_t index = 0; index < herd.heap->classes.active_count; index++) {
+		struct size_class *class = class_active(&herd.heap->classes, index);
+		if (class->slabs > 1 && class->free_slots + class->magazine_count == 0) return class;
+	}
+	REQUIRE(false, "each class has holes");
+	return NULL;
+}
+
+/* A class's count of slabs that was overwritten promises a page that no slab of it has. Nothing looks
+ * for it for ever: neither an allocation nor a defragmentation. */
+static void a_page_that_was_never_there(void **state) {
+	(void)state;
+	fill_up(1000);
+	struct size_class *class = class_without_holes();
+	uint32_t kept = class->slabs;
+	class->slabs++;
+	herd.heap->changes++;
+	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, herd_add(&herd, 1000));
+	snug_defragment_options options = snug_defragment_options_default();
+	REQUIRE_OK(snug_defragment_begin(herd.heap, &options));
+	bool done = false;
+	for (uint32_t steps = 0; !done; steps++) {
+		REQUIRE(steps < 100, "it does not end");
+		herd.may_move = true;
+		REQUIRE_OK(snug_defragment_step(herd.heap, &done));
+		herd.may_move = false;
+	}
+	snug_report report;
+	REQUIRE_OK(snug_defragment_end(herd.heap, &report));
+	REQUIRE(report.reclaimed_bytes == 0, "a page was gained");
+	class->slabs = kept;
+}
+
 int main(void) {
 	static bool handles = false;
 	static bool references = true;
@@ -174,6 +211,7 @@ int main(void) {
 		BOTH(a_victim_that_is_put_back_makes_room),
 		BOTH(a_class_used_in_turns_keeps_its_slab),
 		BOTH(a_resized_object_is_followed),
+		BOTH(a_page_that_was_never_there),
 	};
 	return cmocka_run_group_tests_name("room", tests, NULL, NULL);
 }

@@ -130,20 +130,21 @@ struct size_class *victim_pick_class(const snug_heap *heap, uint32_t pool_mask) 
 	return best_class;
 }
 
-void victim_pick_slab(snug_heap *heap, struct size_class *class) {
+bool victim_pick_slab(snug_heap *heap, struct size_class *class) {
 	SNUG_ASSERT(heap->victim == PAGE_NONE && class_reclaimable_unpinned(class) > 0);
+	uint64_t released_slabs = heap->totals.released_slabs;
 	magazine_flush(heap, class);
-	if (class->free_slots < class->slots) return;
-	page_number number = emptiest_slab(heap, class);
-	/* It may also have given up the last slab without pins. */
-	if (number != PAGE_NONE) victim_begin(heap, class, number);
+	if (class->free_slots >= class->slots) {
+		page_number number = emptiest_slab(heap, class);
+		/* It may also have given up the last slab without pins. */
+		if (number != PAGE_NONE) victim_begin(heap, class, number);
+	}
+	return SNUG_GUARD(heap->victim != PAGE_NONE || heap->totals.released_slabs > released_slabs);
 }
 
 bool victim_pick(snug_heap *heap, uint32_t pool_mask) {
 	struct size_class *class = victim_pick_class(heap, pool_mask);
-	if (class == NULL) return false;
-	victim_pick_slab(heap, class);
-	return true;
+	return class != NULL && victim_pick_slab(heap, class);
 }
 
 /* ------------------------------------------------------------------ merging classes --- */

@@ -70,9 +70,10 @@ uint32_t class_emptiest_list(const struct size_class *class);
 bool victim_pick(snug_heap *heap, uint32_t pool_mask);
 
 /* The same in two, for who looks at the clock in between: the class, NULL if none can gain a page;
- * and its emptiest slab. */
+ * and its emptiest slab. false: the class's counts promise holes that no slab of it has, which only
+ * memory that was overwritten can bring about. Who goes on picking then would do so for ever. */
 struct size_class *victim_pick_class(const snug_heap *heap, uint32_t pool_mask);
-void victim_pick_slab(snug_heap *heap, struct size_class *class);
+bool victim_pick_slab(snug_heap *heap, struct size_class *class);
 
 /* As victim_pick, but the slab's objects may go to the holes of larger classes as well. The least
  * wasteful one is chosen. */

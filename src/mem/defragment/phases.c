@@ -176,7 +176,7 @@ static void run_compact(snug_heap *heap, struct allowance *allowance) {
 	} else if (!defragment->chosen_is_new) {
 		SNUG_ASSERT(defragment->chosen_left > 0 && defragment->chosen == class->id);
 		defragment->chosen_left--;
-		victim_pick_slab(heap, class);
+		if (!victim_pick_slab(heap, class)) compaction_end(heap);
 	}
 }
 
