@@ -33,6 +33,7 @@
 #include "http/http_shared.h"
 #include "os/process_figures.h"
 #include "os/threads.h"
+#include "server/server_trouble.h"
 #include "server/tls/tls.h"
 
 #include <arpa/inet.h>
@@ -187,18 +188,42 @@ static void answer_route(struct exchange *exchange) {
 	crowd_end_answer(&http->crowd, exchange->guest);
 }
 
+/* Whoever tries passwords or tokens is counted, and is told late: each connection here has a thread of
+ * its own. The desk logs what it refuses. */
+static void account_for(struct server *server, enum http_try tried, bool is_refused) {
+	struct http_tries *tries = &server->http_tries;
+	if (tried == HTTP_TRIED_NONE) return;
+	atomic_fetch_add_explicit(&tries->commands, 1, memory_order_relaxed);
+	if (tried == HTTP_TRIED_WRONG) {
+		atomic_fetch_add_explicit(&tries->errors, 1, memory_order_relaxed);
+		if (server->auth == NULL) server_trouble_add(server, TROUBLE_TOKENS, 1, os_now_ns());
+	}
+	if (is_refused) os_thread_sleep(AUTH_DELAY_NS);
+}
+
+static const char *act(struct door *door, const struct exchange *exchange,
+					   struct http_request *request) {
+	enum http_try tried;
+	const union MHD_ConnectionInfo *fd = exchange->http->library.get_connection_info(
+		exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	request->source = auth_source(fd->connect_fd);
+	const char *refusal = http_access_act(&door->rules, request, &tried);
+	account_for(exchange->http->asks.server, tried, refusal != NULL);
+	return refusal;
+}
+
 static void answer(struct door *door, struct exchange *exchange, const char *method,
 				   const char *path) {
-	const struct http_request request = {.host = header(exchange, "Host"),
-										 .origin = header(exchange, "Origin"),
-										 .site = header(exchange, "Sec-Fetch-Site"),
-										 .mark = header(exchange, "X-Snug-Request"),
-										 .authorization = header(exchange, "Authorization")};
+	struct http_request request = {.host = header(exchange, "Host"),
+								   .origin = header(exchange, "Origin"),
+								   .site = header(exchange, "Sec-Fetch-Site"),
+								   .mark = header(exchange, "X-Snug-Request"),
+								   .authorization = header(exchange, "Authorization")};
 	struct http_answer out = {0};
 	bool is_other_method = false;
 	exchange->route = route_find(method, path, &is_other_method, &out.allow);
 	const char *refusal = exchange->route != NULL && route_acts(exchange->route)
-							  ? http_access_act(&door->rules, &request)
+							  ? act(door, exchange, &request)
 							  : http_access_read(&door->rules, &request);
 	if (refusal == NULL && exchange->route != NULL) {
 		answer_route(exchange);
@@ -357,6 +382,7 @@ static bool open_door(struct http *http, const struct settings *settings,
 									  .hosts = &settings->http_hosts,
 									  .token = http->token[0] == '\0' ? NULL : http->token,
 									  .auth = http->asks.server->auth,
+									  .is_stopping = &http->asks.is_stopping,
 									  .is_loopback = is_loopback(listener->fds[0]),
 									  .is_secured = secrets != NULL};
 	door->daemon = start_daemon(door, secrets);

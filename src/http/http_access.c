@@ -13,7 +13,6 @@
 #include "http/http_access.h"
 
 #include "base/address_text.h"
-#include "os/threads.h"
 #include "server/protocol/base64.h"
 #include "server/protocol/protocol.h"
 
@@ -99,26 +98,19 @@ static bool read_login(const char *authorization, char *said, struct login *logi
 	return true;
 }
 
-static bool is_operator(const struct http_rules *rules, const char *authorization) {
+/* A user who may operate, or the token. */
+static bool is_operator(const struct http_rules *rules, const struct http_request *request,
+						enum http_try *tried) {
 	char said[SAID_BYTES_MAX];
 	struct login login;
-	if (authorization == NULL) return false;
 	uint8_t rights = 0;
-	if (read_login(authorization, said, &login))
-		rights = auth_check(rules->auth, login.name, login.name_bytes, login.password,
-							login.password_bytes);
+	if (request->authorization == NULL) return false;
+	bool is_holder = rules->token != NULL && has_token(rules, request);
+	if (!is_holder && rules->auth != NULL && read_login(request->authorization, said, &login))
+		rights = auth_check(rules->auth, &login, request->source, rules->is_stopping);
 	explicit_bzero(said, sizeof said);
-	return (rights & AUTH_OPERATE) != 0;
-}
-
-/* Refusals are late: each connection here has a thread of its own. */
-static const char *refuse_stranger(const struct http_rules *rules,
-								   const struct http_request *request) {
-	if (rules->token != NULL && has_token(rules, request)) return NULL;
-	if (is_operator(rules, request->authorization)) return NULL;
-	os_thread_sleep(AUTH_DELAY_NS);
-	return "actions need a user who may operate: Authorization: Basic, or Bearer with the password "
-		   "of the user http";
+	*tried = is_holder || rights != 0 ? HTTP_TRIED_RIGHT : HTTP_TRIED_WRONG;
+	return is_holder || (rights & AUTH_OPERATE) != 0;
 }
 
 static bool is_same_site(const struct http_rules *rules, const struct http_request *request) {
@@ -132,16 +124,20 @@ static bool is_same_site(const struct http_rules *rules, const struct http_reque
 		   strcasecmp(request->origin + length, request->host) == 0;
 }
 
-const char *http_access_act(const struct http_rules *rules, const struct http_request *request) {
+const char *http_access_act(const struct http_rules *rules, const struct http_request *request,
+							enum http_try *tried) {
+	*tried = HTTP_TRIED_NONE;
 	const char *refusal = http_access_read(rules, request);
 	if (refusal != NULL) return refusal;
 	if (!is_same_site(rules, request)) return "a request from another site";
 	if (request->mark == NULL || strcmp(request->mark, "1") != 0)
 		return "actions need the header X-Snug-Request: 1";
-	if (rules->auth != NULL) return refuse_stranger(rules, request);
-	if (rules->token == NULL)
+	if (rules->auth == NULL && rules->token == NULL)
 		return rules->is_loopback
 				   ? NULL
 				   : "actions from elsewhere need a token: start snugd with --http-token-file";
-	return has_token(rules, request) ? NULL : "actions need the token: Authorization: Bearer TOKEN";
+	if (is_operator(rules, request, tried)) return NULL;
+	return rules->auth != NULL ? "actions need a user who may operate: Authorization: Basic, or "
+								 "Bearer with the password of the user http"
+							   : "actions need the token: Authorization: Bearer TOKEN";
 }

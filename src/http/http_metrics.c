@@ -75,7 +75,7 @@ static const struct metric of_server[] = {
 	{"snug_log_dropped", "snug_log_dropped_total", "", "counter",
 	 "Log lines dropped because nobody read them in time."},
 	{"auth_cmds", "snug_auth_commands_total", "", "counter",
-	 "Passwords that were checked, of all clients but HTTP's."},
+	 "Passwords and tokens that were checked."},
 	{"auth_errors", "snug_auth_errors_total", "", "counter", "Of these, those that were wrong."},
 	{"snug_ssl_connections", "snug_ssl_connections", "", "gauge",
 	 "Connections that are secured by TLS, or about to be."},

@@ -106,6 +106,7 @@ enum trouble_kind {
 	TROUBLE_NOT_OPENED, /* likewise, for memory */
 	TROUBLE_CLOSED,     /* connections closed for memory */
 	TROUBLE_KILLED,     /* by an operator */
+	TROUBLE_TOKENS,     /* of HTTP, that were wrong */
 	TROUBLE_COUNT
 };
 
@@ -176,6 +177,12 @@ struct server_worker {
 	struct turn *turn;        /* server_worker.c's own */
 };
 
+/* Atomics: HTTP's threads count here what clients say of themselves; `stats reset` begins anew. */
+struct http_tries {
+	_Atomic uint64_t commands; /* that brought a password or a token */
+	_Atomic uint64_t errors;   /* and were refused */
+};
+
 /* What somebody above the server holds: asked for in any thread. */
 struct holding {
 	uint64_t (*bytes)(const void *context);
@@ -206,6 +213,7 @@ struct server {
 	struct text_account texts;
 	/* atomic: HTTP sets it, and takes it back when the workers have ended; NULL: there is none */
 	_Atomic(const struct holding *) http_holding;
+	struct http_tries http_tries;
 	struct watchers watchers;
 	struct prefixes prefixes;
 	/* atomic, 0: none yet. The class that `stats items` has told all items to be in. */

@@ -31,6 +31,7 @@ static void count(struct server_worker *worker, uint64_t counted[TROUBLE_COUNT])
 	counted[TROUBLE_NOT_OPENED] = connections->rejected_memory;
 	counted[TROUBLE_CLOSED] = connections->memory_closed;
 	counted[TROUBLE_KILLED] = connections->killed;
+	counted[TROUBLE_TOKENS] = 0; /* HTTP adds them */
 }
 
 static void say(const struct server *server, enum trouble_kind kind, uint64_t figure, char *line) {
@@ -72,6 +73,9 @@ static void say(const struct server *server, enum trouble_kind kind, uint64_t fi
 	case TROUBLE_KILLED:
 		(void)snprintf(line, LINE_ROOM, "%llu connection%s closed by an operator", number, s);
 		break;
+	case TROUBLE_TOKENS:
+		(void)snprintf(line, LINE_ROOM, "HTTP: %llu action%s refused: a wrong token", number, s);
+		break;
 	case TROUBLE_COUNT:
 		break;
 	}
@@ -109,6 +113,13 @@ static void tell_evictions(struct server *server, uint64_t added, uint64_t now_n
 	snug_log_line(&server->log, SNUG_LOG_WARNING, "%s", line);
 }
 
+void server_trouble_add(struct server *server, enum trouble_kind kind, uint64_t count,
+						uint64_t now_ns) {
+	if (count > 0)
+		atomic_fetch_add_explicit(&server->trouble[kind].untold, count, memory_order_relaxed);
+	tell(server, kind, now_ns);
+}
+
 void server_trouble_look(struct server_worker *worker, uint64_t now_ns) {
 	struct server *server = worker->server;
 	uint64_t counted[TROUBLE_COUNT];
@@ -123,8 +134,6 @@ void server_trouble_look(struct server_worker *worker, uint64_t now_ns) {
 			tell_evictions(server, added, now_ns);
 			continue;
 		}
-		if (added > 0)
-			atomic_fetch_add_explicit(&server->trouble[kind].untold, added, memory_order_relaxed);
-		tell(server, (enum trouble_kind)kind, now_ns);
+		server_trouble_add(server, (enum trouble_kind)kind, added, now_ns);
 	}
 }

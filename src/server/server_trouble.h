@@ -9,6 +9,9 @@
 /* Evictions are told when they begin: a cache that is full evicts, and goes on doing so. */
 #define TROUBLE_AGAIN_NS UINT64_C(600000000000)
 
+/* What somebody else than a worker has counted. Any thread. */
+void server_trouble_add(struct server *server, enum trouble_kind kind, uint64_t count,
+						uint64_t now_ns);
 /* Once a second, on the worker's thread: what it has counted since the last time. */
 void server_trouble_look(struct server_worker *worker, uint64_t now_ns);
 

@@ -306,9 +306,19 @@ def test_actions_from_elsewhere_need_the_token():
         file.write("0123456789abcdef\n")
         file.flush()
         with Http("--http-token-file", file.name, address="0.0.0.0:0") as served:
-            for given in ("", "Bearer", "Bearer 0123456789abcdeF", "Bearer 0123456789abcdef0", "Basic 0123456789abcdef"):
+            served.post("/api/check", status=403)
+            tried = ("", "Bearer", "Bearer 0123456789abcdeF", "Bearer 0123456789abcdef0", "Basic 0123456789abcdef")
+            for given in tried:
+                begun = time.monotonic()
                 served.post("/api/check", status=403, headers={**ACT, "Authorization": given})
+                assert time.monotonic() - begun >= 0.5, given
             served.post("/api/check", headers={**ACT, "Authorization": "Bearer 0123456789abcdef"})
+            assert "HTTP: 1 action refused: a wrong token" in served.server.log_text() and "abcdeF" not in served.server.log_text()
+            told = served.get("/api/stats")
+            assert (told["auth_cmds"], told["auth_errors"]) == (len(tried) + 1, len(tried)), told
+            served.store(b"stats reset\r\n")
+            told = served.get("/api/stats")
+            assert (told["auth_cmds"], told["auth_errors"]) == (0, 0), told
     with tempfile.NamedTemporaryFile("w", suffix=".token") as file:
         file.write("short\n")
         file.flush()

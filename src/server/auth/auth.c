@@ -13,22 +13,26 @@
  * wait for them. A lane is chosen by the address, with a secret: who tries from one address is in one
  * lane, and who comes for the first time from another waits, but for one case in AUTH_LANES, for one
  * of his tries. Whoever has many addresses, or shares the newcomer's, is before him at most
- * AUTH_LANES times, and with what stands in his lane. The queues are as long as there are clients who
- * have not been let in, each of whom has one request at most. */
+ * AUTH_LANES times, and with what stands in his lane. Who has gone takes no turn. The queues are as
+ * long as there are clients who have not been let in, each of whom has one request at most. */
 #include "server/auth/auth.h"
 
 #include "base/assert.h"
 #include "base/log_line.h"
 #include "os/threads.h"
+#include "work/key_hash.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #define TOLD_NS UINT64_C(10000000000) /* between two lines about refusals */
 #define PATH_BYTES_MAX 4096u
 #define AUTH_LANES 256u
+#define LOOK_NS UINT64_C(1000000) /* between two looks of who waits */
 
 struct auth_queue {
 	struct auth_request *first, *last; /* NULL: it is empty */
@@ -40,7 +44,7 @@ struct auth {
 	struct os_thread thread;
 	struct auth_queue unknown[AUTH_LANES]; /* the desk's thread's, as are the next two */
 	uint32_t unknown_count;
-	uint32_t lane;               /* that had the last turn */
+	uint32_t lane;               /* that has the next turn */
 	pthread_mutex_t queue_mutex; /* guards the next three */
 	pthread_cond_t is_asked;
 	struct auth_queue asked;
@@ -73,11 +77,10 @@ static void tell_refusal(struct auth *auth) {
 	auth->refused = 0;
 }
 
-uint8_t auth_check(struct auth *auth, const char *name, size_t name_bytes, const char *password,
-				   size_t password_bytes) {
+static uint8_t check(struct auth *auth, const struct auth_request *request) {
 	pthread_mutex_lock(&auth->users_mutex);
-	uint8_t rights =
-		users_check(auth->users, &auth->crypt, name, name_bytes, password, password_bytes);
+	uint8_t rights = users_check(auth->users, &auth->crypt, request->bytes, request->name_bytes,
+								 request->bytes + request->name_bytes, request->password_bytes);
 	if (rights == 0) tell_refusal(auth);
 	pthread_mutex_unlock(&auth->users_mutex);
 	return rights;
@@ -150,13 +153,20 @@ static void enqueue_unknown(struct auth *auth, struct auth_request *request) {
 	auth->unknown_count++;
 }
 
-/* Of the lane whose turn it is. NULL: there is none. */
+/* The first that is wanted of the lane whose turn it is; those before it are finished. NULL: none is
+ * wanted, of any. */
 static struct auth_request *dequeue_unknown(struct auth *auth) {
-	if (auth->unknown_count == 0) return NULL;
-	do auth->lane = (auth->lane + 1) % AUTH_LANES;
-	while (auth->unknown[auth->lane].first == NULL);
-	auth->unknown_count--;
-	return dequeue(&auth->unknown[auth->lane]);
+	while (auth->unknown_count > 0) {
+		struct auth_request *request = dequeue(&auth->unknown[auth->lane]);
+		auth->unknown_count -= request != NULL;
+		if (request != NULL && !is_wanted(auth, request)) {
+			finish(auth, request, 0);
+			continue;
+		}
+		auth->lane = (auth->lane + 1) % AUTH_LANES;
+		if (request != NULL) return request;
+	}
+	return NULL;
 }
 
 /* One that was not looked at. Where there is none it waits, unless there is other work. NULL: there is,
@@ -180,11 +190,7 @@ static void look(struct auth *auth, struct auth_request *request) {
 }
 
 static void reckon(struct auth *auth, struct auth_request *request) {
-	uint8_t rights = 0;
-	if (is_wanted(auth, request))
-		rights = auth_check(auth, request->bytes, request->name_bytes,
-							request->bytes + request->name_bytes, request->password_bytes);
-	finish(auth, request, rights);
+	finish(auth, request, is_wanted(auth, request) ? check(auth, request) : 0);
 }
 
 static void run(void *context) {
@@ -196,10 +202,46 @@ static void run(void *context) {
 			look(auth, request);
 			continue;
 		}
+		if (auth->unknown_count == 0) return;
 		request = dequeue_unknown(auth);
-		if (request == NULL) return;
-		reckon(auth, request);
+		if (request != NULL) reckon(auth, request);
 	}
+}
+
+/* ------------------------------------------------------------------ for who asks ----------- */
+
+uint64_t auth_source(int fd) {
+	struct sockaddr_storage address = {0};
+	socklen_t length = sizeof address;
+	if (getpeername(fd, (struct sockaddr *)&address, &length) != 0) return 0;
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)&address;
+	if (address.ss_family == AF_INET) return key_hash(&v4->sin_addr, sizeof v4->sin_addr);
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)&address;
+	if (address.ss_family != AF_INET6) return 0;
+	const unsigned char *bytes = v6->sin6_addr.s6_addr;
+	return IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) ? key_hash(bytes + 12, 4) : key_hash(bytes, 8);
+}
+
+bool auth_fill(struct auth_request *request, const struct login *login) {
+	if (login->name_bytes + login->password_bytes > AUTH_BYTES_MAX) return false;
+	memcpy(request->bytes, login->name, login->name_bytes);
+	memcpy(request->bytes + login->name_bytes, login->password, login->password_bytes);
+	request->name_bytes = (uint32_t)login->name_bytes;
+	request->password_bytes = (uint32_t)login->password_bytes;
+	return true;
+}
+
+/* In the lane beside that of his address: who gives up waits for no connection's tries. */
+uint8_t auth_check(struct auth *auth, const struct login *login, uint64_t source,
+				   const _Atomic bool *gives_up) {
+	struct auth_request request = {.source = source ^ 1};
+	if (!auth_fill(&request, login)) return 0;
+	auth_ask(auth, &request);
+	while (!auth_is_done(&request)) {
+		if (atomic_load_explicit(gives_up, memory_order_relaxed)) auth_forget(&request);
+		os_thread_sleep(LOOK_NS);
+	}
+	return request.rights;
 }
 
 /* ------------------------------------------------------------------ create, destroy -------- */

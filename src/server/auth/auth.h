@@ -21,12 +21,14 @@
  *           has gone.
  *         - All others take turns by where they come from (auth_request.source): whoever asks often,
  *           over however many connections, makes them wait for one hash in each round.
+ *         - HTTP's threads ask the desk like everybody else.
  *         - Reading the file again is all or nothing. Who was let in before stays in. */
 #ifndef SNUG_SERVER_AUTH_H
 #define SNUG_SERVER_AUTH_H
 
 #include "server/auth/auth_names.h"
 #include "server/auth/users.h"
+#include "server/protocol/protocol.h"
 
 #include <snug/log.h>
 #include <stdatomic.h>
@@ -72,6 +74,13 @@ uint8_t auth_certified(struct auth *auth, const char *name, size_t name_bytes);
 /* Names of users who were let in. */
 struct auth_names *auth_user_names(struct auth *auth);
 
+/* Where the client at the other end comes from, for auth_request.source: an address, of IPv6 the net
+ * that one host has (64 bits); all clients of unix sockets are one. */
+uint64_t auth_source(int fd);
+
+/* What he said. False: it is too long for anybody. */
+bool auth_fill(struct auth_request *request, const struct login *login);
+
 /* Puts it into the queue. Any thread. */
 void auth_ask(struct auth *auth, struct auth_request *request);
 static inline bool auth_is_done(const struct auth_request *request) {
@@ -83,8 +92,9 @@ static inline void auth_forget(struct auth_request *request) {
 	atomic_store_explicit(&request->is_forgotten, true, memory_order_relaxed);
 }
 
-/* The same, and waits: for threads that serve nobody else. */
-uint8_t auth_check(struct auth *auth, const char *name, size_t name_bytes, const char *password,
-				   size_t password_bytes);
+/* Asks and waits: for threads that serve nobody else. Tells the rights; 0: refused. Once `gives_up` is
+ * true nothing is reckoned for it, and it is refused. */
+uint8_t auth_check(struct auth *auth, const struct login *login, uint64_t source,
+				   const _Atomic bool *gives_up);
 
 #endif

@@ -52,7 +52,9 @@ static void gather(struct errand *errand, struct server_worker *worker) {
 
 static void reset(struct errand *errand, struct server_worker *worker) {
 	struct connection_counts *connections = &worker->connections;
-	(void)errand;
+	struct http_tries *tries = &errand->server->http_tries;
+	atomic_store_explicit(&tries->commands, 0, memory_order_relaxed);
+	atomic_store_explicit(&tries->errors, 0, memory_order_relaxed);
 	worker->counts = (struct operation_counts){0};
 	*connections = (struct connection_counts){.current = connections->current,
 											  .buffer_bytes = connections->buffer_bytes,

@@ -25,6 +25,12 @@ struct figures {
 	snug_shard_stats shard;
 };
 
+/* What HTTP's threads have counted is told with the first worker's. */
+static inline uint64_t figures_http(const struct server_worker *worker,
+									const _Atomic uint64_t *count) {
+	return worker->index == 0 ? atomic_load_explicit(count, memory_order_relaxed) : 0;
+}
+
 /* Adds what the worker has counted. On its own thread. */
 void figures_add(struct figures *sum, const struct server_worker *worker);
 

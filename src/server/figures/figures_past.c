@@ -27,7 +27,8 @@ static struct past count(const struct server_worker *worker, uint64_t now_ns) {
 		.not_opened = connections->rejected_memory,
 		.closed = connections->memory_closed,
 		.late_steps = shard.heap.late_steps,
-		.auth_errors = connections->auth_errors,
+		.auth_errors =
+			connections->auth_errors + figures_http(worker, &worker->server->http_tries.errors),
 		.handshake_errors = connections->tls.handshake_errors,
 		.cpu_ns = os_thread_cpu_ns(),
 	};

@@ -104,6 +104,9 @@ void figures_add(struct figures *sum, const struct server_worker *worker) {
 	snug_shard_stats shard;
 	add_counts(&sum->counts, &worker->counts);
 	add_connections(&sum->connections, &worker->connections);
+	const struct http_tries *tries = &worker->server->http_tries;
+	sum->connections.auth_commands += figures_http(worker, &tries->commands);
+	sum->connections.auth_errors += figures_http(worker, &tries->errors);
 	if (snug_shard_stats_get(worker->shard, &shard) == SNUG_OK)
 		add_shard(&sum->shard, &shard, &worker->shard_base);
 }
