@@ -119,7 +119,7 @@ static bool leases(const struct doctor_figures *figures, struct finding *out) {
 	if (share(figures->leased_bytes, figures->limit_bytes) < .4) return false;
 	say(out->what, "slow readers hold %s of large values, of %s at most: large gets are refused",
 		SIZE(figures->leased_bytes), SIZE(figures->limit_bytes / 2));
-	say(out->advice, "find them: snugctl stats conns has held_bytes; -o idle_timeout closes who "
+	say(out->advice, "find them: snugctl clients has what each holds; -o idle_timeout closes who "
 					 "says nothing");
 	return true;
 }
@@ -140,7 +140,7 @@ static bool too_many(const struct doctor_figures *figures, struct finding *out) 
 	say(out->what,
 		"%" PRIu64 " connection%s turned away in the last %s: %" PRIu64 " may be open at a time",
 		count, s(count), RECENT(figures), figures->connections_max);
-	say(out->advice, "raise -c, or find who opens so many: snugctl stats conns");
+	say(out->advice, "raise -c, or find who opens so many: snugctl clients");
 	return true;
 }
 
@@ -160,8 +160,9 @@ static bool connection_memory(const struct doctor_figures *figures, struct findi
 		"for memory %" PRIu64 " connection%s closed and %" PRIu64
 		" turned away in the last %s: %s are for all of them",
 		closed, s(closed), away, RECENT(figures), SIZE(figures->connection_memory_bytes));
-	say(out->advice, "raise --connection-memory, or find who reads slowly: snugctl stats conns has "
-					 "held_bytes");
+	say(out->advice,
+		"raise --connection-memory, or find who reads slowly: snugctl clients has what "
+		"each holds");
 	return true;
 }
 
@@ -188,7 +189,8 @@ static bool passwords(const struct doctor_figures *figures, struct finding *out)
 	uint64_t count = figures->recent.auth_errors;
 	if (count < PASSWORDS_MAX) return false;
 	say(out->what, "%" PRIu64 " wrong passwords in the last %s", count, RECENT(figures));
-	say(out->advice, "a client has an old one, or somebody tries: the log and snugctl stats conns");
+	say(out->advice,
+		"a client has an old one, or somebody tries: snugctl clients has the addresses");
 	return true;
 }
 
