@@ -1,13 +1,16 @@
 #!/usr/bin/python3
 """Sends the same random commands to two servers and compares their answers byte for byte.
 
-    differential.py --left PATH --right PATH [--left-args ARGS] [--right-args ARGS] [--seed N] [--seconds S]
+    differential.py --left PATH --right PATH [--left-args ARGS] [--right-args ARGS] [--seed N] [--seconds S] [--packets]
 
 Each round is a pipeline of valid and damaged commands over a few keys, sent to both in random pieces, on fresh connections now and then.
 Each command is followed by "mn", which marks where its answer ends. What may differ is made equal before answers are compared
 (Side.normal): CAS numbers are named by the order in which they appear; times may differ by two seconds; errors of meta commands may
 differ in their words; a wrong number of words may be ERROR or CLIENT_ERROR; a key may come back in base64 or plain (an appended or
 vivified item of memcached forgets that its key was in base64).
+
+With --packets they speak the binary protocol. A noop marks where a pipeline's answers end, since quiet commands have none. Of CAS numbers is compared whether
+there is one.
 
 The first difference ends it: the seed, the last commands on the key concerned, what was sent, both answers.
 """
@@ -25,12 +28,15 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
 from case import Conversation, Failure
+from binary_packets import NOOP, VERSION, BinaryConversation, packet
 from differential_commands import Commands, rewrite_cas
+from differential_packets import Packets
 from server_process import Server, ServerDied
 from waits import HANG_S
 
 BARRIER = b"mn\r\n"
 BARRIER_ANSWER = b"MN\r\n"
+LAST = b"last"  # the opaque of a noop
 COMMANDS_A_ROUND = 40
 CONTEXT_COMMANDS = 12
 
@@ -159,6 +165,65 @@ class Comparison:
         return "after\n" + "\n".join(f"  {shown(old)}" for old in related[-CONTEXT_COMMANDS:])
 
 
+class PacketSide:
+    """A server, its connection, and the newest CAS number of each key that it has told."""
+
+    def __init__(self, server):
+        self.server = server
+        self.conversation = None
+        self.cas = {}
+
+    def reconnect(self):
+        if self.conversation:
+            self.conversation.close()
+        self.conversation = BinaryConversation(self.server.connect())
+
+    def hear(self):
+        """The answers up to the barrier."""
+        answers = []
+        while (answer := self.conversation.receive()) is not None and (answer.opcode, answer.opaque) != (NOOP, LAST):
+            answers.append(answer)
+        if answer is None:
+            raise Failure(f"{self.server.path}: hangs up; got {answers}")
+        return answers
+
+
+class PacketComparison(Comparison):
+    def __init__(self, left, right, seed):
+        super().__init__(left, right, seed)
+        self.sides = [PacketSide(left), PacketSide(right)]
+        self.packets = Packets(self.source)
+
+    def ask(self, side, batch):
+        data = b"".join(each.make(side.cas.get(each.key, 0)) for each in batch) + packet(NOOP, opaque=LAST)
+        for piece in self.pieces(data):
+            side.conversation.send(piece)
+        return side.hear()
+
+    def normal(self, side, asked, answer):
+        """What may be compared. The CAS number is kept for later."""
+        if answer.cas:
+            side.cas[asked[answer.opaque]] = answer.cas
+        value = b"" if answer.opcode == VERSION else answer.value
+        return answer.opcode, answer.status, answer.opaque, answer.cas != 0, answer.extras, answer.key, value
+
+    def round(self):
+        if self.sides[0].conversation is None or self.source.random() < 0.1:
+            for side in self.sides:
+                side.reconnect()
+        batch = [each for _ in range(self.source.randrange(1, COMMANDS_A_ROUND)) for each in self.packets.next()]
+        asked = {each.opaque: each.key for each in batch}
+        told = [[self.normal(side, asked, answer) for answer in self.ask(side, batch)] for side in self.sides]
+        if told[0] != told[1]:
+            raise Failure(self.first_difference(batch, *told))
+        self.compared += len(batch)
+
+    def first_difference(self, batch, left, right):
+        at = next((at for at, (one, other) in enumerate(zip(left, right)) if one != other), min(len(left), len(right)))
+        lines = [f"{name} {[shown(part) if isinstance(part, bytes) else part for part in told[at]] if at < len(told) else 'nothing'}" for name, told in (("left ", left), ("right", right))]
+        return "\n".join(lines + ["of"] + [f"  {each}" for each in batch])
+
+
 def shown(data):
     return repr(data) if len(data) <= 400 else f"{data[:400]!r}... ({len(data)} bytes)"
 
@@ -171,13 +236,14 @@ def main():
     parser.add_argument("--right-args", default=[], type=shlex.split)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1000000007)
     parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--packets", action="store_true")
     options = parser.parse_args()
 
     print("[==========] Running 1 test(s).")
     print(f"seed {options.seed}", flush=True)
     try:
         with Server(options.left, options.left_args) as left, Server(options.right, options.right_args) as right:
-            comparison = Comparison(left, right, options.seed)
+            comparison = (PacketComparison if options.packets else Comparison)(left, right, options.seed)
             until = time.monotonic() + options.seconds
             try:
                 while time.monotonic() < until:

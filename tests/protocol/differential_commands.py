@@ -2,7 +2,7 @@
 has its own.
 
 Left out is what depends on the moment (short times), what servers may answer differently (words after a complete command, NUL, lines
-without end, the binary protocol, flags of newer versions), and data of a wrong length, which would eat the barrier behind it. memcached
+without end, the binary protocol (differential_packets.py), flags of newer versions), and data of a wrong length, which would eat the barrier behind it. memcached
 changes a number in place, with padding, or puts a new item in its place, without padding and without stale marks, by whether an answer
 with the item is still waiting; so numbers are set before they are changed, come out no shorter, and go.
 """
