@@ -30,10 +30,16 @@ function timeText(ns) {
 	if (ns < 1e9) return `${(ns / 1e6).toFixed(1)} ms`;
 	return `${(ns / 1e9).toFixed(2)} s`;
 }
-// What the user wrote: "64m".
+function uptimeText(seconds) {
+	const days = Math.floor(seconds / 86400), hours = Math.floor(seconds / 3600) % 24, minutes = Math.floor(seconds / 60) % 60;
+	if (days > 0) return `${days} d ${hours} h`;
+	if (hours > 0) return `${hours} h ${minutes} min`;
+	return minutes > 0 ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
+}
+// What the user wrote, as snugctl takes it: "64m", "1.5g", "64MiB".
 function bytesOf(text) {
-	const [, digits, unit] = /^(\d+)([kmg]?)$/i.exec(text);
-	return Number(digits) * 1024 ** ["", "k", "m", "g"].indexOf(unit.toLowerCase());
+	const [, digits, unit] = /^([\d.]+)([kmgt]?)(?:i?b)?$/i.exec(text);
+	return Math.floor(Number(digits) * 1024 ** ["", "k", "m", "g", "t"].indexOf(unit.toLowerCase()));
 }
 const shareText = (share) => `${(100 * share).toFixed(1)} %`;
 const countText = (n) => Math.round(n).toLocaleString("en");
@@ -126,35 +132,41 @@ function agoText(ms) {
 	return ms <= HOUR_MS ? `${Math.round(ms / MINUTE_MS)} minutes` : `${Math.round(ms / HOUR_MS)} hours`;
 }
 
+// Beside the lines is room for what stands at the axes.
+const MARGIN = { left: 66, right: 66, top: 8, bottom: 20 }, LINES_HEIGHT = 160;
+
 // The axes: the first line's values at the left, the second one's at the right unless it is of the same kind, how long ago below.
-function drawAxes(pen, lines, width, height, length) {
+function drawAxes(pen, lines, plot, length) {
 	pen.fillStyle = style("--soft");
 	pen.font = "11px system-ui, sans-serif";
+	pen.textBaseline = "middle";
 	lines.slice(0, lines[0].text === lines[1].text ? 1 : 2).forEach((line, side) => {
-		pen.textAlign = side === 0 ? "left" : "right";
-		for (const share of [1, 0.5]) pen.fillText(line.text(line.top * share), side === 0 ? 2 : width - 2, 4 + (1 - share) * (height - 8) + 11);
+		pen.textAlign = side === 0 ? "right" : "left";
+		for (const share of [1, 0.5, 0]) pen.fillText(line.text(line.top * share), side === 0 ? plot.left - 6 : plot.left + plot.width + 6, plot.top + (1 - share) * plot.height);
 	});
+	pen.textBaseline = "alphabetic";
 	pen.textAlign = "left";
-	pen.fillText(`${agoText(length)} ago`, 2, height - 7);
+	pen.fillText(`${agoText(length)} ago`, plot.left, plot.top + plot.height + 15);
 	pen.textAlign = "right";
-	pen.fillText("now", width - 2, height - 7);
+	pen.fillText("now", plot.left + plot.width, plot.top + plot.height + 15);
 }
 
 // Lines over time, each scaled to its own top; the text below says what they are.
 function drawLines(id, lines, text) {
-	const canvas = byId(id), [pen, width, height] = canvasFor(canvas, 150), end = points.at(-1).at, length = spanMs();
-	const xOf = (at) => width * (1 - (end - at) / length);
+	const canvas = byId(id), [pen, width, height] = canvasFor(canvas, LINES_HEIGHT), end = points.at(-1).at, length = spanMs();
+	const plot = { left: MARGIN.left, top: MARGIN.top, width: width - MARGIN.left - MARGIN.right, height: height - MARGIN.top - MARGIN.bottom };
+	const xOf = (at) => plot.left + plot.width * (1 - (end - at) / length);
 	pen.strokeStyle = style("--line");
 	pen.beginPath();
 	for (let k = 0; k <= 4; k++) {
-		const y = 4 + (k * (height - 8)) / 4;
-		pen.moveTo(0, y); pen.lineTo(width, y);
+		const y = plot.top + (k * plot.height) / 4;
+		pen.moveTo(plot.left, y); pen.lineTo(plot.left + plot.width, y);
 	}
-	for (let at = end - span.gridMs; at > end - length; at -= span.gridMs) { pen.moveTo(xOf(at), 4); pen.lineTo(xOf(at), height - 4); }
+	for (let at = end - span.gridMs; at > end - length; at -= span.gridMs) { pen.moveTo(xOf(at), plot.top); pen.lineTo(xOf(at), plot.top + plot.height); }
 	pen.stroke();
-	drawAxes(pen, lines, width, height, length);
+	drawAxes(pen, lines, plot, length);
 	for (const line of lines) {
-		const yOf = (value) => height - 4 - (value / line.top) * (height - 8);
+		const yOf = (value) => plot.top + (1 - value / line.top) * plot.height;
 		pen.beginPath();
 		pen.strokeStyle = style(line.colour);
 		pen.lineWidth = 2;
@@ -246,7 +258,7 @@ function showFigures(stats, point) {
 		pair.append(term, text);
 		return pair;
 	}));
-	byId("version").textContent = `${stats.version}, up ${countText(stats.uptime)} s`;
+	byId("version").textContent = `${stats.snug_version}, up ${uptimeText(stats.uptime)}`;
 }
 
 // `seen`: what the server told, and when. Its counters begin at 0 with each start, and so do rates.
@@ -326,16 +338,29 @@ let workersBefore = null;
 
 function showLatency(at, workers) {
 	const last = workersBefore !== null && at - workersBefore.at < 2 * (LOOK_MS + PATIENCE_MS) ? workersBefore : null;
-	const perSecond = (worker, number, ...names) => {
+	const perSecond = (text, worker, number, ...names) => {
 		const old = last && last.workers[number];
 		if (!old) return "-";
 		const done = names.reduce((sum, name) => sum + worker[name] - old[name], 0);
-		return done < 0 ? "-" : countText(done / Math.max(0.001, (at - last.at) / 1000));
+		return done < 0 ? "-" : text(done / Math.max(0.001, (at - last.at) / 1000));
 	};
-	fill("latency", workers.map((worker, number) => row([String(number), right(perSecond(worker, number, "get_hits", "get_misses")), right(perSecond(worker, number, "cmd_set")),
+	const busyText = (nsPerSecond) => shareText(Math.min(1, nsPerSecond / 1e9));
+	fill("latency", workers.map((worker, number) => row([String(number), right(perSecond(busyText, worker, number, "cpu_ns")),
+		right(perSecond(countText, worker, number, "get_hits", "get_misses")), right(perSecond(countText, worker, number, "cmd_set")),
 		right(countText(worker.items)), right(countText(worker.turns)), right(timeText(worker.turn_p50_ns)),
 		right(timeText(worker.turn_p99_ns)), right(timeText(worker.turn_p999_ns)), right(timeText(worker.turn_max_ns))])), "No worker has answered.");
 	workersBefore = { at, workers };
+}
+
+// What snugctl doctor says; it looks at the last minutes, so it need not be asked with each look.
+const DOCTOR_MS = 10000;
+let doctorAt = null;
+
+async function updateFindings(at) {
+	if (doctorAt !== null && at - doctorAt < DOCTOR_MS) return;
+	const { checks, findings, ...lines } = await look("/api/doctor");
+	fill("findings", workersOf(lines).filter(Boolean).map((each) => row([each.what, each.advice])), `Nothing: ${findings} of ${checks} checks found something.`);
+	doctorAt = at;
 }
 
 // The numbers of schedules are larger than a number of this language is exact.
@@ -350,9 +375,15 @@ function showSchedules(answer) {
 		dateText(each.last_time), each.running === "yes" ? "running" : dateText(each.next_time)])), "No schedules: snugctl schedule 03:00-05:00 makes one.");
 }
 
+// "defragment demand caller": what, how urgent, who wanted it.
+function requestText(request) {
+	const [what, , origin] = request.split(" "), askers = { caller: "asked for", schedule: "by a schedule", background: "by itself" };
+	return `${what}, ${askers[origin] ?? origin}`;
+}
+
 function showReports(answer) {
 	const reports = workersOf(answer).filter(Boolean).filter((report) => !/^(estimate|metrics)/.test(report.request)).reverse();
-	fill("reports", reports.slice(0, 10).map((report) => row([new Date(report.time * 1000).toLocaleTimeString(), report.request, report.result,
+	fill("reports", reports.slice(0, 10).map((report) => row([new Date(report.time * 1000).toLocaleTimeString(), requestText(report.request), report.result,
 		report.outcome ?? "", right(bytesText(report.reclaimed_bytes)), right(bytesText(report.evicted_bytes)), right(timeText(report.total_ns))])), "Nothing was asked for yet.");
 }
 
@@ -498,6 +529,7 @@ async function round() {
 	const [{ at, stats }, metrics, map, report, schedules] = await Promise.all([seen, look("/api/metrics"), look("/api/map"), look("/api/report?n=50"), look("/api/schedules")]);
 	if (points.length === 0) await beginWithHistory({ at, stats });
 	await updateDay({ at, stats });
+	await updateFindings(at);
 	const point = pointOf({ at, stats }, before, SPANS.minutes.gapMs);
 	before = { at, stats };
 	points.push(point);

@@ -196,7 +196,7 @@ struct server {
 	snug_coordinator *coordinator;
 	const struct listeners *listeners;
 	snug_log log;
-	struct auth *auth; /* NULL: nobody is asked who he is */
+	struct auth *auth; /* NULL: no authentication */
 	struct tls *tls;   /* NULL: nobody speaks TLS */
 	struct os_epoch started;
 	struct os_epoch clock;            /* as `started`; of a memory file, it goes on */

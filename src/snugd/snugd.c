@@ -56,7 +56,7 @@ struct snugd {
 	struct pid_file pid_file;
 	struct listeners listeners;
 	snug_memory_file *memory_file; /* NULL: none */
-	struct auth *auth;             /* NULL: nobody is asked who he is */
+	struct auth *auth;             /* NULL: no authentication */
 	struct tls *tls;               /* NULL: nobody speaks TLS */
 	struct server *server;
 	struct http *http;

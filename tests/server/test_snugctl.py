@@ -122,8 +122,28 @@ def test_wrong_use_says_what_is_wrong():
         (["--json", "top"], "--json is not for top"),
         (["--json", "dump"], "--json is not for dump"),
         (["--svg", "x", "check"], "--svg is for map alone"),
+        (["--rounds", "3", "stats"], "--rounds is for top alone"),
+        (["--interval", "3", "stats"], "--interval is for top alone"),
+        (["--rate", "1m", "top"], "--rate is for dump and load alone"),
+        (["--login", "x", "top"], "--login is for dump and load alone"),
+        (["--from", "0 0", "load"], "--from is for dump alone"),
     ):
         assert ctl(*words, status=USAGE).stderr.startswith(f"snugctl: {sentence}"), words
+
+
+def test_words_that_do_not_fit_need_no_server():
+    for wrong in ("limit x", "limit 24 m", "limit 1m 2m", "emergency", "emergency evict", "emergency 1m evict evict", "estimate now", "defrag ms", "defrag ms 1x",
+                  "defrag bytes 1k bytes 2k", "schedule", "schedule 02:00", "schedule 2:00-4:00", "schedule every", "schedule every 1k", "schedule every 1500ms",
+                  "schedule 02:00-04:00 target", "cancel", "cancel x", "report x", "report 1 2", "bigkeys x", "bigkeys 5 delimiter", "bigkeys 5 5", "hotkeys x",
+                  "verbosity", "verbosity x", "flush_all x"):  # fmt: skip
+        said = ctl("-s", "/no/such/socket", *wrong.split(), status=USAGE).stderr
+        name = wrong.split()[0]
+        assert said.startswith(f"snugctl: {name} does not take these words; it is used so:\n  {name}"), said
+    for alone in ("schedules", "metrics", "latency", "slow", "map", "doctor", "memory", "sizes", "check", "top", "dump", "load"):
+        assert ctl("-s", "/no/such/socket", alone, "more", status=USAGE).stderr == f"snugctl: {alone} takes no more words\n"
+    for right in ("limit", "limit 1.5g", "emergency 64MiB evict", "estimate compact", "defrag", "defrag return ms 5 bytes 64k", "schedule 02:00-04:00 target 2.5%", "schedule every 1.5m",
+                  "cancel 7", "report", "report 3", "bigkeys 20 delimiter /", "bigkeys delimiter / 20", "hotkeys 3", "verbosity 1", "flush_all", "flush_all 5", "stats", "clients idle 1h", "shutdown"):  # fmt: skip
+        assert ctl("-s", "/no/such/socket", *right.split(), status=UNREACHABLE).stderr.startswith("snugctl: /no/such/socket: "), right
 
 
 def test_help_fits_a_terminal():
@@ -229,8 +249,8 @@ def test_bigkeys_and_sizes():
         assert re.search(r"^  user +\d,\d{3} +\d+\.\d KiB +\d\d\.\d %$", shown[0], re.M) and "(without a delimiter)" in shown[0], shown[0]
         assert re.search(r"^  up to 1 h +1 ", shown[1], re.M) and re.search(r"^  never expires +8,054 ", shown[1], re.M), shown[1]
         assert max(len(line) for text in shown for line in text.splitlines()) < 80, shown
-        for words in (["101"], ["x"], ["delimiter", "xy"], ["5", "delimiter"], ["5", "5"]):
-            assert "usage: snug bigkeys" in server.ctl("bigkeys", *words, status=REFUSED).stderr, words
+        for words in (["101"], ["delimiter", "xy"]):
+            assert "usage: snug bigkeys" in server.ctl("bigkeys", *words, status=USAGE).stderr, words
 
 
 def test_hotkeys():
@@ -251,7 +271,7 @@ def test_hotkeys():
         assert 0.25 < first["commands"] / found["commands"] < 0.75 and first["changing_commands"] == 0, found
         shown = server.ctl("hotkeys").stdout
         assert re.search(r"^  hot +\d+,\d{3} +\d\d\.\d % ", shown, re.M) and max(map(len, shown.splitlines())) < 80, shown
-        assert "usage: snug hotkeys" in server.ctl("hotkeys", "101", status=REFUSED).stderr
+        assert "usage: snug hotkeys" in server.ctl("hotkeys", "101", status=USAGE).stderr
 
 
 def test_keys_are_told_where_items_are():
@@ -516,8 +536,8 @@ def test_a_lower_limit_lowers_what_is_resident():
         limit = server.json("limit")
         assert limit["used_bytes"] <= 24 * MIB and limit["limit_max_bytes"] == 64 * MIB, limit
         assert int(server.json("stats")["limit_maxbytes"]) == 24 * MIB
-        for wrong in ("65m", "100k", "0", "x", "24 m"):
-            assert "error" in server.json("limit", *wrong.split(), status=REFUSED), wrong
+        for wrong in ("65m", "100k", "0"):
+            assert "error" in server.json("limit", wrong, status=REFUSED), wrong
         assert server.json("limit")["limit_goal_bytes"] == 24 * MIB
         server.ctl("check")
 
@@ -543,8 +563,9 @@ def test_schedules():
         server.ctl("cancel", name, status=REFUSED)
         server.ctl("cancel", server.json("schedule", "02:00-04:00")["schedule"])
         server.ctl("cancel", server.json("schedule", "every", "30m", "target", "0")["schedule"])
-        for wrong in ("", "02:00", "02:00-02:00", "25:00-26:00", "2:00-4:00", "every", "every 0", "every 1x", "02:00-04:00 target 100", "every 1k", "every 1500ms"):
-            server.ctl("schedule", *wrong.split(), status=REFUSED)
+        server.ctl("schedule", "02:00-02:00", status=REFUSED)
+        for wrong in ("25:00-26:00", "every 0", "02:00-04:00 target 100"):
+            server.ctl("schedule", *wrong.split(), status=USAGE)
         name = server.json("schedule", "every", "1.5m", "target", "2.5%")["schedule"]
         told = server.json("schedules")
         assert told[f"{name}:when"] == "every 90 s" and told[f"{name}:target_percent"] == 2.5, told
@@ -637,8 +658,47 @@ def test_top_in_a_pipe():
         shown = server.ctl("top", "--rounds", "2", "--interval", "0.1").stdout
         assert shown.count("connections") == 2 and "\033" not in shown, shown
         assert max(map(len, shown.splitlines())) <= 80, shown
-        for word in ("hit rate", "internal", "external", "reclaimable", "evictions/s", "latency"):
+        for word in ("hit rate", "internal", "external", "reclaimable", "evictions/s", "latency", "resident", "stores refused so far 0"):
             assert word in shown, (word, shown)
+        # Rates are known from the second look on; both workers have items and were busy.
+        looks = shown.split("snugd ")[1:]
+        assert "gets/s -   sets/s -" in looks[0] and re.search(r"gets/s \d+   sets/s \d+", looks[1]), shown
+        for look, busy in zip(looks, ("-", r"\d+\.\d %")):
+            workers = re.findall(rf"^([01]) +{busy} +\S+ +\S+ +(\d+) +\S+ [un]?s$", look, re.M)
+            assert [number for number, _ in workers] == ["0", "1"] and sum(int(items) for _, items in workers) == 1000, look
+
+
+def test_waiting_shows_on_a_terminal_alone():
+    try:
+        leader, follower = pty.openpty()
+    except OSError as error:
+        raise Skipped(f"a bare chroot has no terminals: {error}")
+    with tempfile.TemporaryDirectory(prefix="snugctl-") as directory, socket.socket(socket.AF_UNIX) as silent:
+        path = os.path.join(directory, "socket")
+        silent.bind(path)
+        silent.listen()
+        asked = subprocess.Popen([SNUGCTL, "-s", path, "stats"], stdout=subprocess.PIPE, stderr=follower)
+        os.close(follower)
+        shown = b""
+        while not re.search(rb"\d s\r.*waiting for the answer, \d+ s", shown):
+            assert select.select([leader], [], [], HANG_S)[0], shown
+            shown += os.read(leader, 65536)
+        assert shown.startswith(b"\rsnugctl: waiting for the answer, "), shown
+        client, _ = silent.accept()
+        client.sendall(b"STAT pid 1\r\nEND\r\n")
+        assert asked.communicate(timeout=HANG_S)[0] == b"pid  1\n" and asked.returncode == DONE
+        client.close()
+        assert os.read(leader, 100).endswith(b"\r\033[K"), "the line stays"
+        os.close(leader)
+        late = ctl("-s", path, "--timeout", "2.5", "stats", status=UNREACHABLE)
+        assert late.stderr.startswith("snugctl: no answer in time"), late
+
+
+def test_top_shows_the_busiest_of_many_workers():
+    with Server("-t", "16") as server:
+        shown = server.ctl("top", "--rounds", "2", "--interval", "0.1").stdout
+        assert shown.count("the 5 busiest of 16 workers") == 2, shown
+        assert all(len(re.findall(r"^\d+ .* [un]?s$", look, re.M)) == 5 for look in shown.split("snugd ")[1:]), shown
 
 
 def test_top_on_a_terminal_ends_by_q():

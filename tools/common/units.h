@@ -20,9 +20,9 @@ bool parse_real(const char *text, double *out);
 struct unit_text bytes_text(uint64_t bytes);
 /* "17 ns", "4.6 us", "12.3 ms", "1.20 s" */
 struct unit_text duration_text(uint64_t nanoseconds);
-/* "97.3 %" */
 /* "3 d 4 h", "5 min 6 s" */
 struct unit_text uptime_text(uint64_t seconds);
+/* "97.3 %" */
 struct unit_text share_text(double share);
 /* "1,234,567" */
 struct unit_text count_text(uint64_t count);

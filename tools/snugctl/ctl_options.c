@@ -127,17 +127,18 @@ static const struct taker {
 	int letter;
 	bool (*take)(const char *text, struct options *options);
 	const char *expected; /* what it is not, if it is not taken */
+	unsigned of;          /* the commands that take it, by their marks; 0: all */
 } takers[] = {
-	{'p', take_port, "a port from 1 to 65535"},
-	{'s', take_server, NULL},
-	{'j', take_json, NULL},
-	{OPTION_SVG, take_svg, NULL},
-	{OPTION_TIMEOUT, take_timeout, a_time},
-	{OPTION_INTERVAL, take_interval, a_time},
-	{OPTION_ROUNDS, take_rounds, "a number from 1 on"},
-	{OPTION_RATE, take_rate, "a size from 1 byte on"},
-	{OPTION_FROM, take_from, "two numbers"},
-	{OPTION_LOGIN, take_login, NULL},
+	{'p', take_port, "a port from 1 to 65535", 0},
+	{'s', take_server, NULL, 0},
+	{'j', take_json, NULL, 0},
+	{OPTION_SVG, take_svg, NULL, OPTIONS_OF_MAP},
+	{OPTION_TIMEOUT, take_timeout, a_time, 0},
+	{OPTION_INTERVAL, take_interval, a_time, OPTIONS_OF_TOP},
+	{OPTION_ROUNDS, take_rounds, "a number from 1 on", OPTIONS_OF_TOP},
+	{OPTION_RATE, take_rate, "a size from 1 byte on", OPTIONS_OF_DUMP | OPTIONS_OF_LOAD},
+	{OPTION_FROM, take_from, "two numbers", OPTIONS_OF_DUMP},
+	{OPTION_LOGIN, take_login, NULL, OPTIONS_OF_DUMP | OPTIONS_OF_LOAD},
 };
 
 static const struct taker *taker_of(int letter) {
@@ -162,8 +163,40 @@ enum options_end options_read(struct options *options, int argument_count, char 
 			fprintf(stderr, "snugctl: '%.100s' is not %s; --help tells\n", optarg, taker->expected);
 			return OPTIONS_WRONG;
 		}
+		options->given |= 1u << (taker - takers);
 	}
 	return OPTIONS_READ;
+}
+
+static const char *name_of(int letter) {
+	for (const struct option *option = known; option->name != NULL; option++)
+		if (option->val == letter) return option->name;
+	return "";
+}
+
+bool options_fit(const struct options *options, unsigned marks) {
+	static const struct {
+		unsigned of;
+		const char *name;
+	} owners[] = {{OPTIONS_OF_MAP, "map"},
+				  {OPTIONS_OF_TOP, "top"},
+				  {OPTIONS_OF_DUMP, "dump"},
+				  {OPTIONS_OF_LOAD, "load"}};
+	for (size_t i = 0; i < sizeof takers / sizeof *takers; i++) {
+		const struct taker *taker = &takers[i];
+		if ((options->given & 1u << i) == 0 || taker->of == 0 || (taker->of & marks) != 0)
+			continue;
+		fprintf(stderr, "snugctl: --%s is for ", name_of(taker->letter));
+		const char *between = "";
+		for (size_t k = 0; k < sizeof owners / sizeof *owners; k++)
+			if ((taker->of & owners[k].of) != 0) {
+				fprintf(stderr, "%s%s", between, owners[k].name);
+				between = " and ";
+			}
+		fputs(" alone\n", stderr);
+		return false;
+	}
+	return true;
 }
 
 int options_timeout_ms(const struct options *options) {

@@ -17,6 +17,8 @@
 
 /* ------------------------------------------------------------------ time ------------------- */
 
+#define SIGN_OF_LIFE_MS 1000
+
 static int64_t now_ms(void) {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
@@ -36,6 +38,26 @@ static bool wait_for(int fd, short events, int64_t deadline_ms) {
 	}
 }
 
+/* The same; whoever looks at a terminal sees how long it has been, on a line that goes again. */
+static bool wait_in_sight(int fd, short events, int64_t deadline_ms, const char *what) {
+	const int64_t began_ms = now_ms();
+	if (!isatty(STDERR_FILENO)) return wait_for(fd, events, deadline_ms);
+	for (bool has_sign = false;; has_sign = true) {
+		int64_t now = now_ms(), look_ms = now + SIGN_OF_LIFE_MS;
+		bool is_last = look_ms >= deadline_ms;
+		bool is_ready = wait_for(fd, events, is_last ? deadline_ms : look_ms);
+		int error = errno;
+		if (is_ready || is_last || error != ETIMEDOUT) {
+			if (has_sign) fputs("\r\033[K", stderr);
+			errno = error;
+			return is_ready;
+		}
+		fprintf(stderr, "\rsnugctl: waiting for %s, %lld s", what,
+				(long long)((now_ms() - began_ms) / 1000));
+		fflush(stderr);
+	}
+}
+
 /* ------------------------------------------------------------------ connect ---------------- */
 
 /* A socket that is connected; it does not block. -1: errno says why. */
@@ -45,7 +67,7 @@ static int connect_to(const struct sockaddr *address, socklen_t length, int64_t 
 	if (fd < 0 || connect(fd, address, length) == 0) return fd;
 	if (errno != EINPROGRESS)
 		error = errno;
-	else if (!wait_for(fd, POLLOUT, deadline_ms) ||
+	else if (!wait_in_sight(fd, POLLOUT, deadline_ms, "a connection") ||
 			 getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_bytes) != 0)
 		error = errno;
 	if (error == 0) return fd;
@@ -169,7 +191,7 @@ static bool make_room(struct reply *reply, size_t *room) {
 
 static bool receive_some(struct link *link, struct reply *reply, size_t *room,
 						 int64_t deadline_ms) {
-	if (!wait_for(link->fd, POLLIN, deadline_ms)) {
+	if (!wait_in_sight(link->fd, POLLIN, deadline_ms, "the answer")) {
 		fprintf(stderr, "snugctl: no answer in time; what was asked for may go on, and `snugctl "
 						"report` tells\n");
 		return false;

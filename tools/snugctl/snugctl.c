@@ -27,8 +27,9 @@ static void print_help(void) {
 }
 
 /* What is wrong before a server is needed. */
-static bool is_wrong_use(const struct options *options, const struct command *command,
-						 const char *name) {
+static bool is_wrong_use(const struct options *options, const struct command *command, char **words,
+						 int count) {
+	const char *name = words[0];
 	if (command == NULL) {
 		fprintf(stderr, "snugctl: '");
 		print_plain(stderr, name, strnlen(name, 100));
@@ -39,11 +40,14 @@ static bool is_wrong_use(const struct options *options, const struct command *co
 		fprintf(stderr, "snugctl: --json is not for %s\n", name);
 		return true;
 	}
-	if (options->svg_path != NULL && (command->marks & COMMAND_SVG) == 0) {
-		fprintf(stderr, "snugctl: --svg is for map alone\n");
-		return true;
-	}
-	return false;
+	if (!options_fit(options, command->marks)) return true;
+	if (command_fits(command, words, count)) return false;
+	if (*command->forms == '\0')
+		fprintf(stderr, "snugctl: %s takes no more words\n", name);
+	else
+		fprintf(stderr, "snugctl: %s does not take these words; it is used so:\n%s", name,
+				command->help);
+	return true;
 }
 
 static enum status run(const struct options *options, const struct command *command, char **words,
@@ -92,6 +96,6 @@ int main(int argument_count, char **arguments) {
 	char **words = arguments + optind;
 	if (strcmp(words[0], "help") == 0) return finish(help());
 	const struct command *command = command_find(words[0]);
-	if (is_wrong_use(&options, command, words[0])) return STATUS_USAGE;
+	if (is_wrong_use(&options, command, words, argument_count - optind)) return STATUS_USAGE;
 	return finish(run(&options, command, words, argument_count - optind));
 }

@@ -83,7 +83,7 @@ struct settings {
 	/* --http-host: names by which it may be asked, beside that of --http */
 	struct settings_list http_hosts;
 	char http_token_file[256];
-	char auth_file[256];             /* -Y: the users; "": nobody is asked who he is */
+	char auth_file[256];             /* -Y: the users; "": no authentication */
 	enum settings_protocol protocol; /* -B auto|ascii|binary */
 	bool ssl_enabled;                /* -Z: clients over TCP speak TLS, but on notls: addresses */
 	char ssl_chain_cert[256]; /* the server's certificate, and those between it and its root */

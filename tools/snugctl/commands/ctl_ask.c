@@ -32,12 +32,6 @@ bool call_line(const struct call *call, char line[CALL_LINE_ROOM]) {
 	return false;
 }
 
-bool call_is_alone(const struct call *call) {
-	if (call->count == 1) return true;
-	fprintf(stderr, "snugctl: %s takes no more words\n", call->words[0]);
-	return false;
-}
-
 bool call_ask(struct call *call, const char *line, struct reply *reply) {
 	if (!link_ask(call->link, line, reply)) return false;
 	if (!door_is_elsewhere(reply) || !door_ask(call->link, call->door)) return true;
@@ -47,7 +41,9 @@ bool call_ask(struct call *call, const char *line, struct reply *reply) {
 
 enum status call_status(const struct reply *reply) {
 	const char *result = reply_value(reply, "result"), *complete = reply_value(reply, "complete");
-	if (reply->error != NULL) return STATUS_REFUSED;
+	static const char usage[] = "CLIENT_ERROR usage:";
+	if (reply->error != NULL)
+		return strncmp(reply->error, usage, sizeof usage - 1) == 0 ? STATUS_USAGE : STATUS_REFUSED;
 	for (size_t i = 0; i < reply->field_count; i++) {
 		const char *name = strchr(reply->fields[i].name, ':');
 		if (name != NULL && strcmp(name, ":check") == 0 &&

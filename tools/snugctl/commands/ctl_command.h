@@ -2,6 +2,7 @@
  * more is a row and a file of its own beside it.
  *
  *     ctl_commands.c   the table, and the help that is made from it
+ *     ctl_words.c      which words a command takes
  *     ctl_ask.c        asks at the port, and at the control socket what the port refuses; shows the answer
  *     ctl_clients.c    clients
  *     ctl_latency.c    latency
@@ -42,11 +43,10 @@ struct call {
 	struct door *door;
 };
 
-/* What a command does not take, and what only it takes. */
+/* Marks, beside those of the options that it takes (ctl_options.h). */
 enum {
-	COMMAND_NO_JSON = 1u << 0,  /* its answer is a stream or a screen */
-	COMMAND_SVG = 1u << 1,      /* it takes --svg */
-	COMMAND_CONNECTS = 1u << 2, /* it connects by itself */
+	COMMAND_NO_JSON = OPTIONS_OF_END,       /* its answer is a stream or a screen */
+	COMMAND_CONNECTS = OPTIONS_OF_END << 1, /* it connects by itself */
 };
 
 struct command {
@@ -54,6 +54,7 @@ struct command {
 	const char *help; /* its lines of --help: "  name ..." in at most 80 columns */
 	unsigned marks;
 	enum status (*run)(struct call *call);
+	const char *forms; /* of its words (ctl_words.c); "": none; NULL: it reads them by itself */
 };
 
 /* NULL: there is no such command. */
@@ -61,11 +62,12 @@ const struct command *command_find(const char *name);
 /* The lines of all of them, in the table's order, to standard output. */
 void command_print_help(void);
 
+/* Whether these words, its name first, are a use of it. */
+bool command_fits(const struct command *command, char **words, int count);
+
 /* "WORD..." of memcached's, or "snug WORD...", in `line`. False, after a sentence on standard error: it is too long for
  * a command, or no line. */
 bool call_line(const struct call *call, char line[CALL_LINE_ROOM]);
-/* No words behind the command. False, after a sentence on standard error. */
-bool call_is_alone(const struct call *call);
 /* The answer to a line, from the control socket if it is taken there alone; to be freed. False: the
  * connection is of no more use; a sentence is on standard error. */
 bool call_ask(struct call *call, const char *line, struct reply *reply);

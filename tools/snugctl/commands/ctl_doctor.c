@@ -52,7 +52,6 @@ static void print_findings(const struct reply *reply) {
 
 enum status run_doctor(struct call *call) {
 	struct reply reply;
-	if (!call_is_alone(call)) return STATUS_USAGE;
 	if (!call_ask(call, "snug doctor", &reply)) return STATUS_UNREACHABLE;
 	enum status status = call_status(&reply);
 	if (!call_is_refused(call, &reply)) {

@@ -201,5 +201,5 @@ enum status run_hotkeys(struct call *call) {
 }
 
 enum status run_sizes(struct call *call) {
-	return call_is_alone(call) ? show(call, "snug bigkeys 0", print_sizes) : STATUS_USAGE;
+	return show(call, "snug bigkeys 0", print_sizes);
 }

@@ -103,7 +103,6 @@ static void json_memory(const struct reply *stats) {
 
 enum status run_memory(struct call *call) {
 	struct reply stats;
-	if (!call_is_alone(call)) return STATUS_USAGE;
 	if (!call_ask(call, "stats", &stats)) return STATUS_UNREACHABLE;
 	enum status status = call_status(&stats);
 	if (!call_is_refused(call, &stats)) {
