@@ -347,7 +347,7 @@ function showLatency(at, workers) {
 	const busyText = (nsPerSecond) => shareText(Math.min(1, nsPerSecond / 1e9));
 	fill("latency", workers.map((worker, number) => row([String(number), right(perSecond(busyText, worker, number, "cpu_ns")),
 		right(perSecond(countText, worker, number, "get_hits", "get_misses")), right(perSecond(countText, worker, number, "cmd_set")),
-		right(countText(worker.items)), right(countText(worker.turns)), right(timeText(worker.turn_p50_ns)),
+		right(countText(worker.items)), right(timeText(worker.turn_p50_ns)),
 		right(timeText(worker.turn_p99_ns)), right(timeText(worker.turn_p999_ns)), right(timeText(worker.turn_max_ns))])), "No worker has answered.");
 	workersBefore = { at, workers };
 }
