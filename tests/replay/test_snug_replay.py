@@ -55,6 +55,13 @@ def test_every_paper_and_meta_workload():
     assert_fine(results)
 
 
+def test_what_cannot_be_written_is_no_success():
+    with open("/dev/full", "w") as full:
+        for words in (["--help"], ["--list"], ["--workload", "checkerboard", "--live", "1M", "--factor", "1", "--quiet", "--allocator", "snug"]):
+            done = subprocess.run([PROGRAM, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=RUN_HANG_S)
+            assert done.returncode == 1 and done.stderr.endswith("snug-replay: standard output: No space left on device\n"), (words, done)
+
+
 def test_every_adversarial_workload():
     results = replay("--workload", ",".join(ADVERSARIAL), "--live", "4M", "--check", "--allocator", "snug,glibc")
     assert len(results) == 2 * len(ADVERSARIAL)

@@ -9,6 +9,7 @@
 #include "units.h"
 #include "workloads/workloads.h"
 
+#include <errno.h>
 #include <locale.h>
 #include <snug/shard.h>
 #include <stdio.h>
@@ -124,6 +125,31 @@ static int run_selection(const struct options *options) {
 	return fine ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+static int run(const struct options *options) {
+	if (options->help)
+		options_help();
+	else if (options->version)
+		printf("snug-replay %s\n", snug_version());
+	else if (options->man)
+		options_manual_page();
+	else if (options->list)
+		list();
+	else if (options->demo)
+		return demo_run(options);
+	else if (options->cache != NULL)
+		return cache_run(options);
+	else
+		return run_selection(options);
+	return EXIT_SUCCESS;
+}
+
+/* What could not be written was not told: a disk that is full, a reader that has gone. */
+static int finish(int status) {
+	if (fflush(stdout) == 0 && !ferror(stdout)) return status;
+	fprintf(stderr, "snug-replay: standard output: %s\n", strerror(errno));
+	return status == EXIT_SUCCESS ? EXIT_FAILURE : status;
+}
+
 int main(int argument_count, char **arguments) {
 	struct options options;
 	static const uint64_t secret[2] = {1, 2}; /* so that a run can be repeated */
@@ -132,19 +158,5 @@ int main(int argument_count, char **arguments) {
 		return child_main(arguments[2]);
 	setlocale(LC_CTYPE, "");
 	if (!options_parse(argument_count, arguments, &options)) return EXIT_USAGE;
-	if (options.help)
-		options_help();
-	else if (options.version)
-		printf("snug-replay %s\n", snug_version());
-	else if (options.man)
-		options_manual_page();
-	else if (options.list)
-		list();
-	else if (options.demo)
-		return demo_run(&options);
-	else if (options.cache != NULL)
-		return cache_run(&options);
-	else
-		return run_selection(&options);
-	return EXIT_SUCCESS;
+	return finish(run(&options));
 }
