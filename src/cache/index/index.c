@@ -553,6 +553,8 @@ snug_error index_presize(struct index *index, uint64_t entries) {
 	if (error) return error;
 	index->from = index->to = (uint32_t)groups;
 	index->high_bytes = index->end_bytes = index->low_bytes;
+	/* Each page would be a fault of its own; and is, where that is refused. */
+	(void)index->os->populate(index->os->context, index->groups, index->low_bytes);
 	SNUG_ASSERT(index->groups[groups - 1].spill.word == 0); /* what was committed is zero */
 	return SNUG_OK;
 }

@@ -5,17 +5,17 @@
 
 #include <string.h>
 
-#define GROUPS_AT_ONCE 28u /* 16 KiB on the stack */
 #define ENTRIES_OF_GROUP ((GROUP_BUCKETS + 1) * BUCKET_ENTRIES)
-#define BATCH_ENTRIES ((uint32_t)1 << 19)
-_Static_assert(BATCH_ENTRIES + ENTRIES_OF_GROUP < 1u << (64 - SNUG_REF_BITS), "place_number");
+#define BATCHES 8u
+#define BATCH_ENTRIES_MIN ((uint64_t)1 << 10)
+#define BATCH_ENTRIES_MAX ((uint64_t)1 << 24)
 #define RANGES 2048u /* of addresses, in a batch */
 
 bool index_left_init(struct index_left *left, const struct index *index,
 					 const struct memory_segment *segment, uint64_t groups_part,
 					 uint64_t spills_part) {
 	size_t groups_bytes, spills_bytes;
-	const char *groups = memory_segment_part_at(segment, groups_part, &groups_bytes);
+	const void *groups = memory_segment_part_at(segment, groups_part, &groups_bytes);
 	const void *spills = memory_segment_part_at(segment, spills_part, &spills_bytes);
 	if (groups == NULL || spills == NULL) return false;
 	uint64_t count = larger(index->from, index->to);
@@ -39,7 +39,6 @@ struct visit {
 	/* each with room for the entries of a group behind the batch */
 	uint64_t *entries;
 	uint64_t *places;
-	uint64_t *hashes;
 	uint32_t batch_entries;
 	uint32_t count;
 	uint64_t total;
@@ -52,26 +51,28 @@ static bool is_alive(const struct visit *visit, const struct bucket *home) {
 
 /* ------------------------------------------------------------------ batches ----------------- */
 
-static uint64_t address_of(uint64_t entry) {
-	return entry & (((uint64_t)1 << (SNUG_REF_BITS - 1)) - 1); /* chained, or not */
-}
-
-/* By ranges of addresses as long as each other; within one as they came. */
-static void order(const uint64_t *entries, uint32_t count, uint64_t *places) {
-	uint32_t begin[RANGES] = {0}, before = 0, shift = 0;
+/* Into ranges of addresses as long as each other; within one as they came. */
+static void order(struct left_batch *batch) {
+	const uint64_t *entries = batch->entries;
+	uint32_t *next = batch->noted, before = 0;
 	uint64_t all = 0;
-	for (uint32_t i = 0; i < count; i++) all |= address_of(entries[i]);
-	while (all >> shift >= RANGES) shift++;
-	for (uint32_t i = 0; i < count; i++) begin[address_of(entries[i]) >> shift]++;
+	for (uint32_t i = 0; i < batch->count; i++) all |= left_address(entries[i]);
+	while (all >> batch->range_shift >= RANGES) batch->range_shift++;
+	for (uint32_t i = 0; i < batch->count; i++)
+		next[left_address(entries[i]) >> batch->range_shift]++;
 	for (uint32_t range = 0; range < RANGES; range++) {
-		uint32_t in_range = begin[range];
-		begin[range] = before;
+		uint32_t in_range = next[range];
+		next[range] = before;
 		before += in_range;
 	}
-	SNUG_ASSERT(before == count);
-	for (uint32_t i = 0; i < count; i++)
-		places[begin[address_of(entries[i]) >> shift]++] =
-			entry_ref(entries[i]) | (uint64_t)i << SNUG_REF_BITS;
+	SNUG_ASSERT(before == batch->count);
+	for (uint32_t i = 0; i < batch->count; i++)
+		batch->places[next[left_address(entries[i]) >> batch->range_shift]++] =
+			entry_ref(entries[i]);
+	/* each has come to where the one behind it begins */
+	SNUG_ASSERT(next[RANGES - 1] == batch->count);
+	memmove(next + 1, next, (RANGES - 1) * sizeof *next);
+	next[0] = 0;
 }
 
 static bool tell(struct visit *visit) {
@@ -80,11 +81,10 @@ static bool tell(struct visit *visit) {
 	visit->total += count;
 	visit->count = 0;
 	if (count == 0 || visit->visit == NULL) return true;
-	order(visit->entries, count, visit->places);
-	struct left_batch batch = {.count = count,
-							   .entries = visit->entries,
-							   .places = visit->places,
-							   .hashes = visit->hashes};
+	uint32_t noted[RANGES] = {0};
+	struct left_batch batch = {
+		.count = count, .entries = visit->entries, .places = visit->places, .noted = noted};
+	order(&batch);
 	return visit->visit(visit->context, &batch);
 }
 
@@ -150,18 +150,37 @@ static bool visit_carried(struct visit *visit) {
 	return tell_if_full(visit) && visit_chain(visit, index->carried_next, &index->carried);
 }
 
-static bool visit_all(struct visit *visit) {
+static bool is_hole(const struct memory_present *present, const struct group *group) {
+	const char *last = (const char *)(group + 1) - 1;
+	return memory_present_from(present, group, 1) == 0 &&
+		   memory_present_from(present, last, 1) == 0;
+}
+
+/* One that begins or ends in a hole is read by a call. */
+static bool visit_groups(struct visit *visit, const struct memory_present *present) {
 	const struct index_left *left = visit->left;
-	struct group groups[GROUPS_AT_ONCE];
-	for (uint32_t first = 0; first < left->group_count; first += GROUPS_AT_ONCE) {
-		uint32_t count = (uint32_t)smaller(GROUPS_AT_ONCE, left->group_count - first);
-		if (!memory_segment_read(left->segment, left->groups + first * sizeof(struct group), groups,
-								 count * sizeof(struct group)))
-			return false;
-		for (uint32_t number = 0; number < count; number++)
-			if (!visit_group(visit, &groups[number])) return false;
+	struct group copy;
+	_Static_assert(sizeof copy <= MEMORY_GRAIN, "it lies in two grains at most");
+	SNUG_ASSERT((uintptr_t)left->groups % MEMORY_GRAIN == 0);
+	for (uint32_t number = 0; number < left->group_count; number++) {
+		const struct group *group = &left->groups[number];
+		if (is_hole(present, group)) continue;
+		if (memory_present_from(present, group, sizeof *group) < sizeof *group) {
+			if (!memory_segment_read(left->segment, group, &copy, sizeof copy)) return false;
+			group = &copy;
+		}
+		if (!visit_group(visit, group)) return false;
 	}
-	return visit_carried(visit) && tell(visit);
+	return true;
+}
+
+static bool visit_all(struct visit *visit) {
+	struct memory_present present;
+	const struct index_left *left = visit->left;
+	if (!memory_present_init(&present, left->segment, left->groups)) return false;
+	bool is_done = visit_groups(visit, &present);
+	memory_present_deinit(&present);
+	return is_done && visit_carried(visit) && tell(visit);
 }
 
 /* ------------------------------------------------------------------ both passes ------------- */
@@ -174,20 +193,21 @@ bool index_left_count(const struct index_left *left, uint64_t *out) {
 	return true;
 }
 
-bool index_left_visit(const struct index_left *left, index_left_visitor visitor, void *context) {
+bool index_left_visit(const struct index_left *left, uint64_t entries, index_left_visitor visitor,
+					  void *context) {
 	const snug_os *os = snug_os_linux();
-	size_t each_entries = BATCH_ENTRIES + ENTRIES_OF_GROUP + LEFT_AHEAD;
-	size_t bytes = round_up(3 * each_entries * sizeof(uint64_t), MEMORY_GRAIN);
+	uint64_t batch_entries =
+		smaller(larger(entries / BATCHES, BATCH_ENTRIES_MIN), BATCH_ENTRIES_MAX);
+	size_t each_entries = batch_entries + ENTRIES_OF_GROUP + LEFT_AHEAD;
+	size_t bytes = round_up(2 * each_entries * sizeof(uint64_t), MEMORY_GRAIN);
 	char *memory = os->reserve(os->context, bytes, MEMORY_GRAIN);
 	if (memory == NULL) return false;
-	uint64_t *entries = (uint64_t *)(void *)memory;
 	struct visit visit = {.left = left,
 						  .visit = visitor,
 						  .context = context,
-						  .entries = entries,
-						  .places = entries + each_entries,
-						  .hashes = entries + 2 * each_entries,
-						  .batch_entries = BATCH_ENTRIES};
+						  .entries = (uint64_t *)(void *)memory,
+						  .batch_entries = (uint32_t)batch_entries};
+	visit.places = visit.entries + each_entries;
 	bool is_done = visit_all(&visit);
 	os->release(os->context, memory, bytes);
 	return is_done;

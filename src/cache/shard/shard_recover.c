@@ -35,6 +35,8 @@
 /* In the place of a hash: it is not known, and the item was not taken. A hash that is 0 counts as that. */
 #define HASH_UNKNOWN 0u
 
+#define LINKED_AT_ONCE 64u
+
 struct recovering {
 	snug_shard *shard;
 	const snug_shard *left;
@@ -142,14 +144,11 @@ static inline uint64_t take_at(struct recovering *recovering, snug_ref ref) {
 
 /* Asks for those that come a little later before each is looked at. */
 static void take_by_addresses(struct recovering *recovering, const struct left_batch *batch) {
-	const uint64_t *places = batch->places;
-	uint64_t *hashes = batch->hashes;
-	for (uint32_t i = 0; i < LEFT_AHEAD; i++)
-		heap_recover_prefetch(recovering->heap, entry_ref(places[i]));
+	uint64_t *places = batch->places;
+	for (uint32_t i = 0; i < LEFT_AHEAD; i++) heap_recover_prefetch(recovering->heap, places[i]);
 	for (uint32_t i = 0; i < batch->count; i++) {
-		heap_recover_prefetch(recovering->heap, entry_ref(places[i + LEFT_AHEAD]));
-		SNUG_ASSERT(place_number(places[i]) < batch->count);
-		hashes[place_number(places[i])] = take_at(recovering, entry_ref(places[i]));
+		heap_recover_prefetch(recovering->heap, places[i + LEFT_AHEAD]);
+		places[i] = take_at(recovering, places[i]);
 	}
 	shard_count_many(recovering->shard, &recovering->taken);
 	recovering->taken = (struct tally){0};
@@ -193,22 +192,40 @@ static inline snug_error link_entry(struct recovering *recovering, uint64_t entr
 	return SNUG_OK;
 }
 
-static bool take_batch(void *context, const struct left_batch *batch) {
-	struct recovering *recovering = context;
-	snug_shard *shard = recovering->shard;
-	take_by_addresses(recovering, batch);
-	for (uint32_t i = 0; i < batch->count && !recovering->error; i++) {
-		uint64_t entry = batch->entries[i], hash = batch->hashes[i];
-		if (batch->hashes[i + LEFT_AHEAD] == HASH_UNKNOWN)
-			heap_recover_prefetch(recovering->heap, entry_ref(batch->entries[i + LEFT_AHEAD]));
-		snug_error error =
-			hash == HASH_UNKNOWN ? take(recovering, entry) : link_entry(recovering, entry, hash);
+/* What was noted of these entries; those that are to be looked at are asked for. */
+static void recall(const struct recovering *recovering, const struct left_batch *batch,
+				   const uint64_t *entries, uint32_t count, uint64_t *hashes) {
+	SNUG_ASSERT(count > 0 && count <= LINKED_AT_ONCE);
+	for (uint32_t i = 0; i < count; i++) {
+		hashes[i] = left_noted(batch, entries[i]);
+		if (hashes[i] == HASH_UNKNOWN)
+			heap_recover_prefetch(recovering->heap, entry_ref(entries[i]));
+	}
+}
+
+static void link_some(struct recovering *recovering, const uint64_t *entries, uint32_t count,
+					  const uint64_t *hashes) {
+	for (uint32_t i = 0; i < count && !recovering->error; i++) {
+		snug_error error = hashes[i] == HASH_UNKNOWN
+							   ? take(recovering, entries[i])
+							   : link_entry(recovering, entries[i], hashes[i]);
 		if (error == SNUG_ERROR_CORRUPT)
-			shard->recovered.dropped++;
+			recovering->shard->recovered.dropped++;
 		else
 			recovering->error = error;
 	}
-	SNUG_ASSERT(recovering->error || shard->index.count == shard->linked);
+}
+
+static bool take_batch(void *context, const struct left_batch *batch) {
+	struct recovering *recovering = context;
+	uint64_t hashes[LINKED_AT_ONCE];
+	take_by_addresses(recovering, batch);
+	for (uint32_t first = 0; first < batch->count && !recovering->error; first += LINKED_AT_ONCE) {
+		uint32_t count = (uint32_t)smaller(LINKED_AT_ONCE, batch->count - first);
+		recall(recovering, batch, batch->entries + first, count, hashes);
+		link_some(recovering, batch->entries + first, count, hashes);
+	}
+	SNUG_ASSERT(recovering->error || recovering->shard->index.count == recovering->shard->linked);
 	return recovering->error == SNUG_OK;
 }
 
@@ -245,7 +262,7 @@ snug_error shard_recover_items(snug_shard *shard, const snug_shard *left,
 	if (error) return error;
 	recovering.now_s = shard_now_s(shard);
 	recovering.cas_last = shard->cas_last;
-	if (!index_left_visit(&index, take_batch, &recovering))
+	if (!index_left_visit(&index, entries, take_batch, &recovering))
 		return recovering.error ? recovering.error : SNUG_ERROR_OS_MEMORY;
 	shard->cas_last = recovering.cas_last;
 	shard->recovered.items = shard->live.items;
