@@ -21,6 +21,16 @@ struct line {
 	size_t count;
 };
 
+#define WORD_SHORT 4u /* bytes: what is shorter is found sooner without a call */
+
+/* The blank behind the word that begins at `at`, or the line's end. */
+static inline const char *line_word_end(const char *at, const char *end) {
+	for (unsigned i = 0; i < WORD_SHORT && at < end; i++, at++)
+		if (*at == ' ') return at;
+	const char *blank = __builtin_memchr(at, ' ', (size_t)(end - at));
+	return blank == NULL ? end : blank;
+}
+
 static inline void line_split(struct line *line, const char *bytes, size_t length) {
 	const char *at = bytes, *end = bytes + length;
 	line->count = 0;
@@ -28,7 +38,7 @@ static inline void line_split(struct line *line, const char *bytes, size_t lengt
 		while (at < end && *at == ' ') at++;
 		if (at == end) return;
 		const char *begin = at;
-		while (at < end && *at != ' ') at++;
+		at = line_word_end(at, end);
 		line->word[line->count++] = (struct word){begin, (size_t)(at - begin)};
 	}
 	struct word *last = &line->word[WORDS_MAX - 1];

@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #define NUMBER_DIGITS_MAX 20u        /* of 64 bits */
+#define NUMBER_SAFE_DIGITS 16u       /* fit 64 bits, whatever the base */
 #define NUMBER_SIZE_END (1ull << 62) /* sizes are below: two of them can be added */
 #define NUMBER_PPM_PER_CENT 10000u
 
@@ -40,7 +41,7 @@ static inline size_t number_scan(const char *text, size_t length, unsigned base,
 			digit = digit < 6 ? digit + 10 : base;
 		}
 		if (digit >= base) break;
-		if (value > (UINT64_MAX - digit) / base) return 0;
+		if (at >= NUMBER_SAFE_DIGITS && value > (UINT64_MAX - digit) / base) return 0;
 		value = value * base + digit;
 	}
 	if (at > 0) *out = value;
@@ -66,13 +67,9 @@ static inline uint64_t number_leading(const char *text) {
 
 /* The digits of a number, without a NUL: how many. */
 static inline size_t number_write(uint64_t number, char text[NUMBER_DIGITS_MAX]) {
-	char reversed[NUMBER_DIGITS_MAX];
-	size_t length = 0;
-	do {
-		reversed[length++] = (char)('0' + number % 10);
-		number /= 10;
-	} while (number > 0);
-	for (size_t i = 0; i < length; i++) text[i] = reversed[length - 1 - i];
+	size_t length = 1;
+	for (uint64_t bound = 10; length < NUMBER_DIGITS_MAX && number >= bound; bound *= 10) length++;
+	for (size_t at = length; at-- > 0; number /= 10) text[at] = (char)('0' + number % 10);
 	return length;
 }
 

@@ -88,6 +88,7 @@ static void fold_operation(struct trace *trace, struct command *command, const c
 	fold_number(trace, operation->options);
 	fold_number(trace, operation->value_bytes);
 	fold_number(trace, command->reply.form);
+	fold_number(trace, command->reply.ends_list);
 	try_answers(command);
 }
 

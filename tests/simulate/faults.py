@@ -55,13 +55,13 @@ FAULTS = {
         [
             (
                 CONNECTION + "connection_answers.c",
-                "	record_append(record, value, value_bytes);\n	record_append(record, VALUE_END, command->reply.value_end_bytes);\n",
+                "	record_append(record, value, value_bytes);\n	record_append(record, tail.text, tail.length);\n",
                 "	record_append(record, value, value_bytes);\n	record_append(record, VALUE_END, VALUE_END_BYTES);\n",
             ),
             (
                 CONNECTION + "connection_answers.c",
-                "	size_t whole = length + value_bytes + command->reply.value_end_bytes;\n",
-                "	size_t whole = length + value_bytes + VALUE_END_BYTES;\n",
+                "	size_t whole = head_bytes + value_bytes + tail.length;\n",
+                "	size_t whole = head_bytes + value_bytes + VALUE_END_BYTES;\n",
             ),
         ],
     ),

@@ -49,6 +49,9 @@
 #include <snug/error.h>
 #include <snug/heap.h>
 #include <snug/os.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #define BUCKET_ENTRIES 7u
 #define GROUP_BUCKETS 8u
@@ -256,10 +259,40 @@ struct probe {
 	uint8_t home_number; /* in its group */
 };
 
-static inline uint32_t bucket_matches(const struct bucket *bucket, uint16_t tag) {
-	uint32_t matches = 0;
+/* Bit i: entry i has the tag, or is free and the tag is 0. */
+#if defined(__SSE2__)
+#define TAG_HALF_SHIFT (TAG_SHIFT - 32) /* in the upper half of an entry */
+
+/* Of a bucket's line, two words in each: the upper halves of four entries are compared at a time;
+ * the bucket's own word is the eighth. 18 instructions, where one entry after the other takes 66. */
+static inline uint32_t line_tags(__m128 first, __m128 second, __m128 third, __m128 last,
+								 uint16_t tag) {
+	__m128i wanted = _mm_set1_epi32(tag);
+	__m128i low = _mm_castps_si128(_mm_shuffle_ps(first, second, _MM_SHUFFLE(3, 1, 3, 1)));
+	__m128i high = _mm_castps_si128(_mm_shuffle_ps(third, last, _MM_SHUFFLE(3, 1, 3, 1)));
+	low = _mm_cmpeq_epi32(_mm_srli_epi32(low, TAG_HALF_SHIFT), wanted);
+	high = _mm_cmpeq_epi32(_mm_srli_epi32(high, TAG_HALF_SHIFT), wanted);
+	int tags = _mm_movemask_ps(_mm_castsi128_ps(low)) | _mm_movemask_ps(_mm_castsi128_ps(high))
+															<< 4;
+	return (uint32_t)tags & ((1u << BUCKET_ENTRIES) - 1);
+}
+
+static inline uint32_t bucket_tags(const struct bucket *bucket, uint16_t tag) {
+	const __m128 *pair = (const __m128 *)(const void *)bucket;
+	return line_tags(pair[0], pair[1], pair[2], pair[3], tag);
+}
+#else
+static inline uint32_t bucket_tags(const struct bucket *bucket, uint16_t tag) {
+	uint32_t tags = 0;
 	for (uint32_t i = 0; i < BUCKET_ENTRIES; i++)
-		matches |= (uint32_t)(bucket->entry[i] >> TAG_SHIFT == tag) << i;
+		tags |= (uint32_t)(bucket->entry[i] >> TAG_SHIFT == tag) << i;
+	return tags;
+}
+#endif
+
+static inline uint32_t bucket_matches(const struct bucket *bucket, uint16_t tag) {
+	uint32_t matches = bucket_tags(bucket, tag);
+	SNUG_ASSERT(tag >> (64 - TAG_SHIFT) == 0 && matches >> BUCKET_ENTRIES == 0);
 	if (__builtin_expect(tag != 0, true)) return matches;
 	for (uint32_t i = 0; i < BUCKET_ENTRIES; i++) /* free ones look as if they had the tag 0 */
 		if (bucket->entry[i] == 0) matches &= ~(1u << i);

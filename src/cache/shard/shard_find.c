@@ -14,7 +14,7 @@
  * 8 bytes (rank/recent.h). The first two are written only if they change: what is used often and
  * by several threads stays in all their caches then. snug_shard_find changes nothing.
  *
- * COST. Some 450 instructions a hit, and the key's hash (docs/design/0006). */
+ * COST. Some 400 instructions a hit, and the key's hash (docs/design/0006). */
 #include "cache/shard/shard_find.h"
 
 #include "base/assert.h"
@@ -73,37 +73,44 @@ void shard_fill_item(const snug_shard *shard, uint64_t hash, uint64_t entry,
 	out->idle_s = shard_idle_s(shard, hash, (rank_meta)entry_meta(entry));
 }
 
-/* `probe` is at its entry. */
+/* `probe` is at its entry. Nothing is written to `out` yet. */
 static inline snug_error find(snug_shard *shard, const snug_key *key, struct probe *probe,
-							  snug_item *out) {
-	struct item_head head;
+							  struct item_head *head, const snug_item *out) {
 	snug_error error = check_key(shard, key);
 	if (error) return error;
 	if (out == NULL) return SNUG_ERROR_NULL;
-	if (!shard_look_up(shard, key, probe, &head)) return SNUG_ERROR_NOT_FOUND;
-	shard_fill_item(shard, key->hash, *probe->entry, &head, out);
-	return SNUG_OK;
+	return shard_look_up(shard, key, probe, head) ? SNUG_OK : SNUG_ERROR_NOT_FOUND;
 }
 
 snug_error snug_shard_find(snug_shard *shard, const snug_key *key, snug_item *out) {
 	struct probe probe;
-	return find(shard, key, &probe, out);
+	struct item_head head;
+	snug_error error = find(shard, key, &probe, &head, out);
+	if (!error) shard_fill_item(shard, key->hash, *probe.entry, &head, out);
+	return error;
 }
 
-static void use(snug_shard *shard, uint64_t hash, const struct probe *probe) {
+static inline void use(snug_shard *shard, uint64_t hash, const struct probe *probe,
+					   uint32_t now_s) {
 	uint64_t entry = *probe->entry;
 	SNUG_ASSERT(!index_is_flushed(&shard->index, probe->home));
 	unsigned char *item = snug_ref_at(shard->heap, entry_ref(entry));
 	shard_note_hit(probe->entry, rank_hit(&shard->rank, (rank_meta)entry_meta(entry)));
 	if ((item[0] & MARK_FETCHED) == 0) item[0] |= MARK_FETCHED;
-	recent_use(&shard->recent, hash, shard_now_s(shard));
+	recent_use(&shard->recent, hash, now_s);
 }
 
 snug_error snug_shard_get(snug_shard *shard, const snug_key *key, snug_item *out) {
 	struct probe probe;
-	snug_error error = find(shard, key, &probe, out);
+	struct item_head head;
+	snug_error error = find(shard, key, &probe, &head, out);
 	if (error) return error;
-	use(shard, key->hash, &probe);
+	uint64_t entry = *probe.entry;
+	uint32_t now_s = shard_now_s(shard);
+	SNUG_ASSERT(entry != 0 && head.key_bytes == key->length);
+	shard_fill_head(entry_ref(entry), &head, out);
+	out->idle_s = shard_idle_at_s(shard, key->hash, (rank_meta)entry_meta(entry), now_s);
+	use(shard, key->hash, &probe, now_s);
 	return SNUG_OK;
 }
 
@@ -112,7 +119,7 @@ void snug_shard_use(snug_shard *shard, const snug_key *key, const snug_item *ite
 	struct probe probe = index_probe(&shard->index, key->hash);
 	while (probe_next(&probe)) {
 		if (entry_ref(*probe.entry) != item->ref) continue;
-		use(shard, key->hash, &probe);
+		use(shard, key->hash, &probe, shard_now_s(shard));
 		return;
 	}
 }

@@ -148,18 +148,30 @@ READER static inline uint32_t read_head(const unsigned char *item, size_t left,
 READER static inline bool is_same(const unsigned char *left, const unsigned char *right,
 								  size_t bytes) {
 	size_t at = 0;
-	for (; at + 8 <= bytes; at += 8)
-		if (load_word(left + at) != load_word(right + at)) return false;
+	if (bytes >= 8) {
+		for (; at + 8 < bytes; at += 8)
+			if (load_word(left + at) != load_word(right + at)) return false;
+		at = bytes - 8; /* the last ones, some of them once more */
+		return load_word(left + at) == load_word(right + at);
+	}
 	for (; at < bytes; at++)
 		if (load_byte(left + at) != load_byte(right + at)) return false;
 	return true;
 }
 
+READER static inline void copy_words(unsigned char *to, const unsigned char *from) {
+	loose_words words = *(const volatile loose_words *)(const volatile void *)from;
+	memcpy(to, &words, sizeof words);
+}
+
 READER static inline void copy_bytes(unsigned char *to, const unsigned char *from, size_t bytes) {
+	const size_t step = sizeof(loose_words);
 	size_t at = 0;
-	for (; at + sizeof(loose_words) <= bytes; at += sizeof(loose_words)) {
-		loose_words words = *(const volatile loose_words *)(const volatile void *)(from + at);
-		memcpy(to + at, &words, sizeof words);
+	if (LIKELY(bytes >= step)) {
+		for (; at + step < bytes; at += step) copy_words(to + at, from + at);
+		at = bytes - step; /* the last ones, some of them once more */
+		copy_words(to + at, from + at);
+		return;
 	}
 	for (; at + 8 <= bytes; at += 8) {
 		uint64_t word = load_word(from + at);
@@ -254,15 +266,32 @@ READER static inline enum match match_item(const struct snug_shard *shard, uint6
 	return MATCH_YES;
 }
 
+/* Bit i: entry i seems to have the tag, or to be free. */
+READER static inline uint32_t seen_tags(const struct bucket *bucket, uint16_t tag) {
+#if defined(__SSE2__)
+	/* each of them whole: a line of the cache is aligned */
+	const volatile loose_words *pair = (const volatile loose_words *)(const volatile void *)bucket;
+	return line_tags((__m128)pair[0], (__m128)pair[1], (__m128)pair[2], (__m128)pair[3], tag);
+#else
+	uint32_t tags = 0;
+	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++)
+		tags |= (uint32_t)(LOAD(&bucket->entry[slot]) >> TAG_SHIFT == tag) << slot;
+	return tags;
+#endif
+}
+
 /* Among the entries of one bucket that have the tag; of a spill bucket, those of this home's. */
 READER static inline enum match match_bucket(const struct snug_shard *shard,
 											 const struct bucket *bucket, const struct spot *spot,
 											 const snug_key *key, struct sight *sight) {
 	uint64_t homes = LOAD(&bucket->word) >> SPILL_HOME_SHIFT;
+	uint16_t tag = (uint16_t)(key->hash & 0xFFF);
 	SNUG_ASSERT(spot->home_number < GROUP_BUCKETS && spot->seen % 2 == 0);
-	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) {
+	for (uint32_t tags = seen_tags(bucket, tag); tags != 0; tags &= tags - 1) {
+		uint32_t slot = bit_lowest(tags);
+		SNUG_ASSERT(slot < BUCKET_ENTRIES);
 		uint64_t entry = LOAD(&bucket->entry[slot]);
-		if (entry >> TAG_SHIFT != (key->hash & 0xFFF) || entry == 0) continue;
+		if (entry >> TAG_SHIFT != tag || entry == 0) continue; /* another one by now */
 		if (bucket != spot->home &&
 			(homes >> (3 * slot) & (GROUP_BUCKETS - 1)) != spot->home_number)
 			continue;
@@ -412,15 +441,13 @@ void shard_ranges(const struct snug_shard *shard, struct os_range *out) {
 /* The item of the first entry with the tag, if it is where items are. */
 READER static void prefetch_item(const struct snug_shard *shard, const struct bucket *home,
 								 uint64_t hash) {
-	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) {
-		uint64_t entry = LOAD(&home->entry[slot]);
-		if (entry >> TAG_SHIFT != (hash & 0xFFF)) continue;
-		struct piece piece = piece_at(shard->heap, entry_ref(entry) & OFFSET_MASK);
-		if (piece.left == 0) return;
-		__builtin_prefetch(piece.bytes);
-		prefetch_rest(piece.bytes);
-		return;
-	}
+	uint32_t tags = seen_tags(home, (uint16_t)(hash & 0xFFF));
+	if (tags == 0) return;
+	uint64_t entry = LOAD(&home->entry[bit_lowest(tags)]);
+	struct piece piece = piece_at(shard->heap, entry_ref(entry) & OFFSET_MASK);
+	if (piece.left == 0) return;
+	__builtin_prefetch(piece.bytes);
+	prefetch_rest(piece.bytes);
 }
 
 READER void shards_read_prefetch(const struct snug_shard *const *shards, const uint64_t *hashes,

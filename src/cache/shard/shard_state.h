@@ -211,10 +211,15 @@ static inline uint32_t shard_told_date(const struct snug_shard *shard, uint32_t 
 }
 
 /* When it was last used, seconds ago: to the second if it was not long ago, else to a tick. */
-static inline uint32_t shard_idle_s(const struct snug_shard *shard, uint64_t hash, rank_meta meta) {
-	uint32_t at_s = shard->tick_s[meta % STAMPS], now_s = shard_now_s(shard);
+static inline uint32_t shard_idle_at_s(const struct snug_shard *shard, uint64_t hash,
+									   rank_meta meta, uint32_t now_s) {
+	uint32_t at_s = shard->tick_s[meta % STAMPS];
 	(void)recent_recall(&shard->recent, hash, &at_s);
 	return now_s > at_s ? now_s - at_s : 0;
+}
+
+static inline uint32_t shard_idle_s(const struct snug_shard *shard, uint64_t hash, rank_meta meta) {
+	return shard_idle_at_s(shard, hash, meta, shard_now_s(shard));
 }
 
 /* The meta of an item of so many bytes that is being stored and was not there. */

@@ -57,9 +57,9 @@ uint32_t buffers_left(const struct record_stock *records, uint32_t held) {
 	return held == 0 && records->taken < records->taken_max ? 1 : 0;
 }
 
-bool buffers_are_there(const struct buffers *buffers, enum cell_right right) {
-	return buffers->records.taken < buffers->records.taken_max &&
-		   cells_are_there(&buffers->memory, 1, COMMAND_BLOCKS, right);
+bool buffers_are_there(const struct buffers *buffers, uint32_t commands, enum cell_right right) {
+	return buffers->records.taken_max - buffers->records.taken >= commands &&
+		   cells_are_there(&buffers->memory, commands, commands * COMMAND_BLOCKS, right);
 }
 
 /* The smallest that does: cells are in the order of their sizes. */

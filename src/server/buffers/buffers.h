@@ -39,9 +39,9 @@ void buffers_give_record(struct buffers *buffers, void *record);
  * any. */
 uint32_t buffers_left(const struct record_stock *records, uint32_t held);
 
-/* True: a command can be carried out and answered: a record, and blocks for the longest answer that
- * is copied. */
-bool buffers_are_there(const struct buffers *buffers, enum cell_right right);
+/* True: so many commands can be carried out and answered: a record for each, and blocks for the
+ * longest answer that is copied. */
+bool buffers_are_there(const struct buffers *buffers, uint32_t commands, enum cell_right right);
 
 /* Room for at least `*bytes` of input; tells how much. NULL: the budget is used up. */
 void *buffers_take_input(struct buffers *buffers, uint32_t *bytes, enum cell_right right);

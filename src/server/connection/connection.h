@@ -538,6 +538,11 @@ static inline void connection_watch(const struct connection *connection, const s
 /* Room for `bytes` (at most BLOCK_ROOM) in one piece; then output_wrote. NULL: no memory; the
  * connection is closed. */
 char *output_room(struct connection *connection, uint32_t bytes);
+/* In that piece, behind what output_room gave. */
+static inline uint32_t output_left(const struct connection *connection) {
+	SNUG_ASSERT(!connection->last_out->is_lease);
+	return BLOCK_ROOM - ((const struct block *)connection->last_out)->end;
+}
 void output_wrote(struct connection *connection, uint32_t bytes);
 bool output_append(struct connection *connection, const char *bytes, size_t length);
 /* The record's lease goes out from here on; the record is the output's. */

@@ -24,7 +24,9 @@
 
 #include <string.h>
 
-_Static_assert(RECORD_ROOM >= ANSWER_BYTES_MAX, "a record holds any answer's head");
+#define ANSWER_ROOM (ANSWER_BYTES_MAX + ANSWER_TAIL_BYTES) /* in a block, for what has no value */
+
+_Static_assert(RECORD_ROOM >= ANSWER_ROOM, "a record holds any answer without a value");
 _Static_assert(sizeof(snug_extent) == sizeof(struct iovec), "extents are sent as they are");
 
 /* What a record keeps of a command, whatever it is; the room that is left is for the value. */
@@ -111,27 +113,50 @@ void answers_say_line(struct connection *connection, const struct reply *reply, 
 	answers_say(connection, out, answer_line(reply, line, length, out));
 }
 
-/* Behind a value. */
-static inline void end_value(struct connection *connection, const struct reply *reply) {
-	if (reply->value_end_bytes > 0 && !connection->is_closing)
-		output_append(connection, VALUE_END, VALUE_END_BYTES);
-}
-
-/* A value of the own shard that was just found; nothing in between takes memory from the shard. */
-static void copy_value(struct connection *connection, const snug_item *item) {
-	snug_shard *shard = connection->worker->shard;
-	snug_extent extent;
-	size_t count = 1;
-	if (LIKELY(snug_shard_view(shard, item, 0, item->value_bytes, &extent, &count) == SNUG_OK)) {
-		output_append(connection, extent.data, extent.length);
+/* Into the output: a head that lies in a block's room already, a value and a tail behind it. They go
+ * into that block, if they fit there, which is nearly always. */
+static void say_copied(struct connection *connection, char *head, size_t head_bytes,
+					   const void *value, size_t value_bytes, struct answer_tail tail) {
+	size_t bytes = head_bytes + value_bytes;
+	if (LIKELY(bytes + ANSWER_TAIL_BYTES <= output_left(connection))) {
+		memcpy(head + head_bytes, value, value_bytes);
+		memcpy(head + bytes, tail.text, ANSWER_TAIL_BYTES);
+		output_wrote(connection, (uint32_t)(bytes + tail.length));
 		return;
 	}
+	output_wrote(connection, (uint32_t)head_bytes);
+	if (output_append(connection, value, value_bytes))
+		(void)output_append(connection, tail.text, tail.length);
+}
+
+/* Behind the head: a value that goes from where it lies. */
+static void say_leased(struct connection *connection, struct record *record,
+					   struct answer_tail tail) {
+	output_append_lease(connection, record);
+	if (!connection->is_closing) (void)output_append(connection, tail.text, tail.length);
+}
+
+/* As say_copied, of a value of the own shard that was just found; nothing in between takes memory
+ * from the shard. */
+static void say_own(struct connection *connection, const snug_item *item, char *head,
+					size_t head_bytes, struct answer_tail tail) {
+	snug_shard *shard = connection->worker->shard;
+	snug_extent extent = {head, 0};
+	size_t count = 1;
+	if (LIKELY(item->value_bytes == 0 ||
+			   snug_shard_view(shard, item, 0, item->value_bytes, &extent, &count) == SNUG_OK)) {
+		say_copied(connection, head, head_bytes, extent.data, extent.length, tail);
+		return;
+	}
+	output_wrote(connection, (uint32_t)head_bytes);
 	char *to = output_room(connection, (uint32_t)item->value_bytes);
 	if (to == NULL) return;
-	if (snug_shard_read(shard, item, 0, to, item->value_bytes) == SNUG_OK)
-		output_wrote(connection, (uint32_t)item->value_bytes);
-	else
+	if (snug_shard_read(shard, item, 0, to, item->value_bytes) != SNUG_OK) {
 		connection_close(connection);
+		return;
+	}
+	output_wrote(connection, (uint32_t)item->value_bytes);
+	(void)output_append(connection, tail.text, tail.length);
 }
 
 /* The value stays where it is until it was sent. */
@@ -140,6 +165,7 @@ static bool lease_value(struct record *record, const snug_item *item) {
 	struct request *request = &record->request;
 	if (snug_shard_pin(worker->shard, item, &request->operation.lease) != SNUG_OK) return false;
 	request->owner = worker->index;
+	request->operation.status = STATUS_FOUND;
 	record_lend_window(record);
 	request_fill_window(worker->shard, request);
 	return true;
@@ -163,22 +189,24 @@ static void say_now(struct connection *connection, struct command *command) {
 	const snug_item *item = &command->operation.item;
 	struct record *lease = NULL;
 	bool has_value = false;
-	char *head = output_room(connection, ANSWER_BYTES_MAX);
+	char *head = output_room(connection, ANSWER_ROOM);
 	if (head == NULL) return;
 	size_t length = answer_head(&command->reply, &command->operation, head, &has_value);
 	if (UNLIKELY(has_value && item->value_bytes > COPY_BYTES_MAX)) {
 		lease = take_lease(connection, item);
 		if (lease == NULL) length = refuse_value(command, head, &has_value);
 	}
-	if (length == 0) return;
-	output_wrote(connection, (uint32_t)length);
+	struct answer_tail tail = answer_tail(&command->reply, &command->operation, has_value);
+	if (length + tail.length == 0) return;
 	note_failure(&connection->failed_list, connection_list(connection), &command->operation);
-	if (!has_value) return;
-	if (lease != NULL)
-		output_append_lease(connection, lease);
-	else if (item->value_bytes > 0)
-		copy_value(connection, item);
-	end_value(connection, &command->reply);
+	if (UNLIKELY(lease != NULL)) {
+		output_wrote(connection, (uint32_t)length);
+		say_leased(connection, lease, tail);
+	} else if (has_value) {
+		say_own(connection, item, head, length, tail);
+	} else {
+		say_copied(connection, head, length, head, 0, tail);
+	}
 }
 
 /* The same into a record: with the value, or, if that is too large, with a lease on it. */
@@ -187,20 +215,24 @@ static void say_later(struct connection *connection, struct command *command) {
 	char head[ANSWER_BYTES_MAX];
 	bool has_value = false;
 	size_t length = answer_head(&command->reply, &command->operation, head, &has_value);
-	if (length == 0) return;
+	struct answer_tail tail = answer_tail(&command->reply, &command->operation, has_value);
 	size_t value_bytes = has_value ? item->value_bytes : 0,
-		   whole = length + value_bytes + command->reply.value_end_bytes;
+		   whole = length + value_bytes + tail.length;
+	if (whole == 0) return;
 	bool is_leased = has_value && whole > RECORD_ROOM;
 	struct record *record = text_record(connection, is_leased ? RECORD_ROOM : whole);
 	if (record == NULL) return;
-	record->reply.value_end_bytes = command->reply.value_end_bytes;
+	record->reply.value_end_bytes = command->reply.value_end_bytes; /* for a lease's tail */
+	record->reply.ends_list = command->reply.ends_list;
 	if (is_leased && !lease_value(record, item)) length = refuse_value(command, head, &has_value);
 	note_failure(&connection->refused_list, connection_list(connection), &command->operation);
 	record_append(record, head, length);
-	if (!has_value || is_leased) return;
-	request_copy_value(connection->worker->shard, item, record->bytes + record->text_bytes);
-	record_wrote(record, value_bytes);
-	record_append(record, VALUE_END, command->reply.value_end_bytes);
+	if (is_leased) return;
+	if (has_value) {
+		request_copy_value(connection->worker->shard, item, record->bytes + record->text_bytes);
+		record_wrote(record, value_bytes);
+	}
+	record_append(record, tail.text, tail.length);
 }
 
 /* ------------------------------------------------------------------ executing -------------- */
@@ -217,20 +249,19 @@ void answers_execute(struct connection *connection, struct command *command) {
 }
 
 /* Behind an answer that is waited for: one record holds all of it. */
-static void say_read_later(struct connection *connection, const struct command *command,
-						   const char *head, size_t length, const char *value) {
-	size_t value_bytes = command->operation.item.value_bytes;
+static void say_read_later(struct connection *connection, const char *head, size_t head_bytes,
+						   const char *value, size_t value_bytes, struct answer_tail tail) {
 	/* connection_read.c: room_for */
-	size_t whole = length + value_bytes + command->reply.value_end_bytes;
+	size_t whole = head_bytes + value_bytes + tail.length;
 	if (!SNUG_GUARD(whole <= RECORD_ROOM)) {
 		connection_close(connection);
 		return;
 	}
 	struct record *record = text_record(connection, whole);
 	if (record == NULL) return;
-	record_append(record, head, length);
+	record_append(record, head, head_bytes);
 	record_append(record, value, value_bytes);
-	record_append(record, VALUE_END, command->reply.value_end_bytes);
+	record_append(record, tail.text, tail.length);
 }
 
 void answers_say_read(struct connection *connection, struct command *command, const char *value) {
@@ -238,20 +269,16 @@ void answers_say_read(struct connection *connection, struct command *command, co
 	char text[ANSWER_BYTES_MAX];
 	bool has_value = false, waits = connection->first_answer != NULL;
 	connection_watch(connection, &command->reply, operation);
-	char *head = waits ? text : output_room(connection, ANSWER_BYTES_MAX);
+	char *head = waits ? text : output_room(connection, ANSWER_ROOM);
 	if (head == NULL) return;
 	size_t length = answer_head(&command->reply, operation, head, &has_value);
-	if (length == 0) return;
-	if (waits && has_value) {
-		say_read_later(connection, command, head, length, value);
-	} else if (waits) {
-		answers_say(connection, head, length);
-	} else {
-		output_wrote(connection, (uint32_t)length);
-		if (!has_value) return;
-		output_append(connection, value, operation->item.value_bytes);
-		end_value(connection, &command->reply);
-	}
+	struct answer_tail tail = answer_tail(&command->reply, operation, has_value);
+	size_t value_bytes = has_value ? operation->item.value_bytes : 0;
+	if (length + tail.length == 0) return;
+	if (waits)
+		say_read_later(connection, head, length, value, value_bytes, tail);
+	else
+		say_copied(connection, head, length, value, value_bytes, tail);
 }
 
 /* Copies to the record the command's reply and operation, and what they refer to; the room that is
@@ -335,22 +362,24 @@ static bool say_answer(struct connection *connection, struct record *record) {
 	bool has_value = false;
 	if (is_passed_over(connection, record)) return false;
 	if (!record->is_mute) connection_watch(connection, &record->reply, operation);
-	char *head = record->is_mute ? NULL : output_room(connection, ANSWER_BYTES_MAX);
+	char *head = record->is_mute ? NULL : output_room(connection, ANSWER_ROOM);
 	if (head == NULL) return false;
 	size_t length = answer_head(&record->reply, operation, head, &has_value);
-	if (length == 0) return false;
-	output_wrote(connection, (uint32_t)length);
+	struct answer_tail tail = answer_tail(&record->reply, operation, has_value);
+	if (length + tail.length == 0) return false;
 	note_failure(&connection->failed_list, record->list, operation);
-	if (!has_value) return false;
-	bool is_leased = !record->request.value_in_room && operation->lease.ref != 0;
-	if (is_leased)
-		output_append_lease(connection, record);
-	else if (!SNUG_GUARD(record->request.value_in_room || operation->item.value_bytes == 0))
-		connection_close(connection); /* it could not be pinned */
+	size_t value_bytes = has_value ? operation->item.value_bytes : 0;
+	if (has_value && !record->request.value_in_room && operation->lease.ref != 0) {
+		output_wrote(connection, (uint32_t)length);
+		say_leased(connection, record, tail);
+		return true;
+	}
+	if (SNUG_GUARD(record->request.value_in_room || value_bytes == 0))
+		say_copied(connection, head, length, value_bytes > 0 ? record->request.room : head,
+				   value_bytes, tail);
 	else
-		output_append(connection, record->request.room, operation->item.value_bytes);
-	end_value(connection, &record->reply);
-	return is_leased;
+		connection_close(connection); /* it could not be pinned */
+	return false;
 }
 
 static bool say_text(struct connection *connection, struct record *record) {
@@ -359,8 +388,7 @@ static bool say_text(struct connection *connection, struct record *record) {
 				  record->text_bytes - passed_over_bytes);
 	if (passed_over_bytes > 0 && record->request.operation.lease.ref != 0) return false;
 	if (record->request.operation.lease.ref == 0 || connection->is_closing) return false;
-	output_append_lease(connection, record);
-	end_value(connection, &record->reply);
+	say_leased(connection, record, answer_tail(&record->reply, &record->request.operation, true));
 	return true;
 }
 

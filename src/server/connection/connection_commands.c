@@ -102,7 +102,8 @@ static bool admit(struct connection *connection, struct batch *batch, struct com
 													turn_of(connection)->decoded[batch->count],
 													bytes + batch->at, length - batch->at, &used);
 	batch->at += used;
-	if (verdict == ADMISSION_REFUSED && command->is_listed) connection->parser.is_broken = true;
+	if (verdict == ADMISSION_REFUSED && command->is_listed && !command->reply.ends_list)
+		connection->parser.is_broken = true;
 	return verdict != ADMISSION_WAITS;
 }
 
@@ -278,7 +279,7 @@ static void perform(struct connection *connection, struct command *command) {
 		list != 0 && (connection->failed_list == list || connection->refused_list == list);
 	if (LIKELY(!is_passed_over)) (void)act(connection, command);
 	connection->is_listing = false;
-	connection->lists += command->ends_list;
+	connection->lists += command->ends_list || command->reply.ends_list;
 }
 
 /* What the sink receives takes as long as its client takes to send it, and is not measured. */
@@ -299,20 +300,20 @@ static void perform_measured(struct connection *connection, struct command *comm
 
 /* ------------------------------------------------------------------ all of them ------------ */
 
-static bool lacks_command_memory(const struct connection *connection) {
-	return !buffers_are_there(&turn_of(connection)->buffers, connection_right(false));
+static bool lacks_memory(const struct connection *connection, uint32_t commands) {
+	return !buffers_are_there(&turn_of(connection)->buffers, commands, connection_right(false));
 }
 
 bool connection_lacks_memory(const struct connection *connection) {
 	const struct record *next = connection->first_answer;
 	return next != NULL && next->is_ready ? answers_lack_blocks(connection)
-										  : lacks_command_memory(connection);
+										  : lacks_memory(connection, 1);
 }
 
 /* There is no memory for the next command's record and answer now, but there will be: others give
  * theirs back, or the one that holds most is closed. */
 static bool waits_for_memory(struct connection *connection) {
-	if (LIKELY(!lacks_command_memory(connection))) return false;
+	if (LIKELY(!lacks_memory(connection, 1))) return false;
 	connection_block(connection);
 	return true;
 }
@@ -341,9 +342,10 @@ static void count_command(struct connection *connection, const struct command *c
  * or closed. */
 static uint32_t carry_out(struct connection *connection, const struct batch *batch) {
 	struct turn *turn = turn_of(connection);
+	bool is_short = batch->count > 0 && lacks_memory(connection, batch->count);
 	for (uint32_t i = 0; i < batch->count; i++) {
 		if (i > 0 && connection->output_bytes >= OUTPUT_BYTES_MAX) return i;
-		if (UNLIKELY(waits_for_memory(connection))) return i;
+		if (UNLIKELY(is_short) && waits_for_memory(connection)) return i;
 		if (UNLIKELY(++turn->unmeasured >= LATENCY_SAMPLE))
 			perform_measured(connection, &turn->batch[i]);
 		else

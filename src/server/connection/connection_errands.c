@@ -109,7 +109,7 @@ static void wipe_login(const struct command *command) {
 void answers_begin_errand(struct connection *connection, const struct command *command) {
 	struct text text = {.account = &connection->worker->server->texts};
 	/* Before anything is asked of the coordinator, whose ticket somebody must take. */
-	if (!SNUG_GUARD(buffers_are_there(&turn_of(connection)->buffers, connection_right(false)))) {
+	if (!SNUG_GUARD(buffers_are_there(&turn_of(connection)->buffers, 1, connection_right(false)))) {
 		connection_close(connection); /* waits_for_memory() has looked */
 		return;
 	}

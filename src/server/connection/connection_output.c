@@ -82,7 +82,7 @@ void output_wrote(struct connection *connection, uint32_t bytes) {
 	SNUG_ASSERT(bytes <= BLOCK_ROOM - block_of(connection->last_out)->end);
 	block_of(connection->last_out)->end += bytes;
 	connection->output_bytes += bytes;
-	connection_mark_dirty(connection);
+	if (UNLIKELY(!connection->is_dirty)) connection_mark_dirty(connection);
 }
 
 bool output_append(struct connection *connection, const char *bytes, size_t length) {

@@ -1,15 +1,15 @@
 /* server/protocol/command.h: a command of a client, parsed; and the parser, which is told bytes and
  * gives commands, one key each.
  *
- *     get a b\r\n                ->  OPERATION a, OPERATION b, SAY "END"
+ *     get a b\r\n                ->  OPERATION a, OPERATION b, which ends the list
  *     set k 0 0 5\r\nhello\r\n   ->  OPERATION k; the value and "\r\n" are still in the input
  *     set k 0 x 5\r\nhello\r\n   ->  SAY_SKIP "CLIENT_ERROR ..", and 7 bytes that nobody looks at
  *     mn\r\n                     ->  SAY "MN"
  *     stats items\r\n            ->  STATS "items"
  *     80 01 00 01 08 ..          ->  OPERATION of one byte of key; the value is still in the input
  *
- * A line with several keys (get, gets, gat, gats) gives a command for each key and one for its END.
- * So it may be longer than what is at hand. What is left of it is the parser's state. A storing
+ * A line with several keys (get, gets, gat, gats) gives a command for each key, and one for its END
+ * where that does not stand right behind the last of them. So it may be longer than what is at hand. What is left of it is the parser's state. A storing
  * line gives a command that says how many bytes follow: the value is the connection's concern.
  * Nothing is copied: a command's pointers lead into the bytes that were parsed.
  *
@@ -78,6 +78,9 @@ enum answer_form {
 /* Lines of text end their values so; binary ones have no such end. */
 #define VALUE_END "\r\n"
 #define VALUE_END_BYTES 2u
+/* And lists of keys so. */
+#define LIST_END "END\r\n"
+#define LIST_END_BYTES 5u
 
 /* How an operation is answered. All of it is bounded, whatever the line was: what is kept of it
  * fits any record. */
@@ -92,6 +95,7 @@ struct reply {
 	uint8_t opaque_bytes;
 	uint8_t value_end_bytes; /* of VALUE_END, behind a value that comes or goes */
 	uint8_t opcode;          /* binary */
+	bool ends_list;          /* the last key of a get line: its END is said with the answer */
 	uint32_t shown_key_bytes;
 	char flag[REPLY_FLAGS_MAX]; /* meta: what is answered, in this order */
 	uint32_t token;             /* binary: the opaque, as its bytes are */
@@ -107,7 +111,7 @@ struct command {
 	uint8_t kind;      /* enum command_kind */
 	bool is_too_large; /* SAY_SKIP: that is why */
 	bool is_listed;    /* of the list of keys of a get line */
-	bool ends_list;    /* the last of them: what is said at the line's end */
+	bool ends_list;    /* of it, but no key: what is said at the line's end */
 	uint8_t verb;      /* parser.verb, of what is no list */
 	struct reply reply;
 	const char *text;

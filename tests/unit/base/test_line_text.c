@@ -24,6 +24,10 @@ static void blanks_part_words(void **state) {
 	WORDS("get", "get");
 	WORDS("  get  a ", "get", "a");
 	WORDS("a\tb c\r", "a\tb", "c\r");
+	WORDS("abc abcd abcde abcdef", "abc", "abcd", "abcde", "abcdef");
+	WORDS("abcd", "abcd");
+	WORDS("abcd ", "abcd");
+	WORDS("abcdefghijkl mnopqrstuvwxyz", "abcdefghijkl", "mnopqrstuvwxyz");
 }
 
 static void the_last_word_holds_what_finds_no_room(void **state) {

@@ -389,8 +389,38 @@ static void what_was_flushed_goes(void **state) {
 	end_one_group(&test);
 }
 
+/* Each entry by itself, whatever the bucket's own word is. */
+static uint32_t tags_one_by_one(const struct bucket *bucket, uint16_t tag) {
+	uint32_t tags = 0;
+	for (uint32_t i = 0; i < BUCKET_ENTRIES; i++)
+		tags |= (uint32_t)(bucket->entry[i] >> TAG_SHIFT == tag) << i;
+	return tags;
+}
+
+static void a_bucket_knows_its_tags(void **state) {
+	(void)state;
+	struct bucket bucket;
+	test_random random = {7};
+	for (uint32_t round = 0; round < 20000; round++) {
+		uint16_t tag = (uint16_t)test_random_below(&random, 4096);
+		uint64_t tagged = (uint64_t)tag << TAG_SHIFT;
+		bucket.word = test_random_below(&random, 2) == 0 ? tagged : test_random_next(&random);
+		for (uint32_t i = 0; i < BUCKET_ENTRIES; i++) {
+			uint64_t low = test_random_next(&random) >> (64 - TAG_SHIFT);
+			uint64_t other = (uint64_t)1 << (TAG_SHIFT + test_random_below(&random, 12));
+			uint64_t kind = test_random_below(&random, 4);
+			bucket.entry[i] = kind == 0 ? 0 : kind == 1 ? tagged | low : (tagged ^ other) | low;
+		}
+		REQUIRE(bucket_tags(&bucket, tag) == tags_one_by_one(&bucket, tag), "tag %u", tag);
+		uint32_t matches = bucket_matches(&bucket, 0);
+		for (uint32_t i = 0; i < BUCKET_ENTRIES; i++)
+			REQUIRE((matches >> i & 1) == 0 || bucket.entry[i] != 0, "a free one has a tag");
+	}
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_bucket_knows_its_tags),
 		cmocka_unit_test(grows_and_shrinks),
 		cmocka_unit_test(a_walk_meets_all_while_it_changes),
 		cmocka_unit_test(survives_refusals),
