@@ -172,6 +172,12 @@ static void on_sent(void *context, struct io_stream *stream) {
 	((struct link *)(void *)stream)->is_sending = false;
 }
 
+/* What is echoed is small: a part is told of once the kernel has no room. */
+static void on_sent_part(void *context, struct io_stream *stream) {
+	(void)context;
+	(void)stream;
+}
+
 static void on_broken(void *context, struct io_stream *stream) {
 	(void)context;
 	(void)stream;
@@ -185,7 +191,7 @@ static void on_closed(void *context, struct io_stream *stream) {
 
 /* Nothing is offered room, so nothing is placed. */
 static const struct io_events callbacks = {
-	on_accepted, on_received, on_sent, on_broken, on_closed, NULL, NULL, NULL,
+	on_accepted, on_received, on_sent, on_sent_part, on_broken, on_closed, NULL, NULL, NULL,
 };
 
 /* As a worker of snugd: poll, one send for each connection, sleep when there was nothing. */

@@ -75,6 +75,11 @@ static void on_sent(void *context, struct io_stream *stream) {
 	connection_sent(connection_of(stream));
 }
 
+static void on_sent_part(void *context, struct io_stream *stream) {
+	(void)context;
+	connection_sent_part(connection_of(stream));
+}
+
 static void on_broken(void *context, struct io_stream *stream) {
 	(void)context;
 	connection_close(connection_of(stream));
@@ -113,7 +118,7 @@ static void on_placed(void *context, struct io_stream *stream, size_t length) {
 	connection_placed(connection_of(stream), length);
 }
 
-static const struct io_events events = {on_accepted, on_received, on_sent, on_broken,
+static const struct io_events events = {on_accepted, on_received, on_sent, on_sent_part, on_broken,
 										on_closed,   on_coming,   on_room, on_placed};
 
 /* ------------------------------------------------------------------ clock ------------------ */
@@ -362,7 +367,7 @@ static bool waits_for_its_turn(struct connection *connection) {
 static void flush_one(struct connection *connection) {
 	if (!waits_for_more(connection) && !waits_for_its_turn(connection)) output_flush(connection);
 	/* Those that waited until some of the output had gone. */
-	if (connection->output_bytes < OUTPUT_BYTES_MAX && connection->first_answer != NULL &&
+	if (connection_takes_answers(connection) && connection->first_answer != NULL &&
 		connection->first_answer->is_ready)
 		answers_drain(connection);
 	if (connection->is_held && !connection->is_blocked && connection_has_room(connection))

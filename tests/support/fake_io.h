@@ -30,6 +30,7 @@ struct fake_socket {
 	struct byte_queue to_server; /* sent by the client, not received yet */
 	struct byte_queue answers;   /* taken off the server */
 	size_t placed_bytes;         /* received where the server wanted them */
+	uint32_t sends;              /* of the server */
 	bool is_closed;              /* by the server, and that was told */
 	bool is_paused;
 	/* The io's own: */

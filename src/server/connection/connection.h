@@ -34,7 +34,8 @@
  * nothing and is not received from. So its memory is bounded: OUTPUT_BYTES_MAX and an answer, its
  * records, an unfinished command. All of them together are bounded by the worker's connection
  * memory (buffers.h). When that is short they wait; when the wait lasts, the one that holds most is
- * closed, and the others go on.
+ * closed, and the others go on. The items that it holds are bounded, too: LEASED_BYTES_MAX and two
+ * values; all of them together, by the shards (cache/shard/shard_lease.c).
  *
  * Who closes it only says so; it goes when the io has let go of it and the last request of its own
  * has come back. */
@@ -61,10 +62,16 @@
 
 #define OUTPUT_BYTES_MAX 65536u /* then nothing more is parsed until some has gone */
 #define RECORDS_MAX 256u        /* of one connection; the same */
-#define COPY_BYTES_MAX 8192u    /* larger values are sent from where they lie */
+/* The same, of values that are sent from where they lie, as long as all connections of the worker hold
+ * less than this share of its memory of them; beyond that OUTPUT_BYTES_MAX. */
+#define LEASED_BYTES_MAX 524288u
+#define LEASED_SHARE 8u
+#define COPY_BYTES_MAX 8192u /* larger values are sent from where they lie */
 /* larger values are received into where they will lie, if they do not come at once */
 #define DIRECT_BYTES_MAX 16384u
-#define PIECES 8u /* of one send */
+#define PIECES 7u                 /* of one send */
+#define LEASE_PIECES 64u          /* of one with a leased value: */
+#define LEASE_SEND_BYTES 1048576u /* then it takes no more pieces, so that no turn is long */
 
 /* ------------------------------------------------------------------ what goes out ---------- */
 
@@ -139,6 +146,8 @@ struct record {
 _Static_assert(offsetof(struct record, request) == 128, "what all records have is two lines");
 _Static_assert(offsetof(struct record, bytes) == 448, "connection_memory.c fetches its lines");
 _Static_assert(sizeof(struct record) <= RECORD_BYTES, "a record is a cell");
+_Static_assert(LEASE_PIECES <= IO_PIECES_MAX, "a send takes them");
+_Static_assert(LEASE_PIECES * sizeof(struct iovec) <= RECORD_ROOM, "a record has room for them");
 
 #define READ_BYTES_MAX 4096u /* of another's value: larger ones are leased */
 _Static_assert(READ_BYTES_MAX >= RECORD_ROOM, "what waits in a record was read as a whole");
@@ -167,7 +176,7 @@ struct connection {
 	uint32_t turn_number; /* whose share that is: */
 	uint32_t turn_keys;
 	uint32_t begun_s; /* by the same clock as last_active_s */
-	/* when a send began, or has gone; or, while none is under way, when bytes came */
+	/* when a send began, or some of it has gone; or, while none is under way, when bytes came */
 	uint64_t progress_ns;
 	uint8_t input_state; /* enum connection_input_state */
 	bool is_open;        /* the io knows it */
@@ -205,7 +214,8 @@ struct connection {
 	uint32_t number;       /* of all that this worker has had, from 1 on; comes round */
 	uint32_t records;      /* that belong to it */
 	uint32_t blocks;       /* of output */
-	uint32_t output_bytes; /* queued, leased values not counted */
+	uint32_t output_bytes; /* queued; a leased value is as many as the smallest of them */
+	uint64_t leased_bytes; /* queued, of leased values */
 	struct record *first_answer;
 	struct record *last_answer;
 	struct out *first_out;
@@ -273,6 +283,7 @@ struct turn {
 	/* of them, by the key's hash and the connection's number: connection_away_keys */
 	struct away_keys away_keys[AWAY_SLOTS];
 	uint32_t rooms_away;      /* of them, for room for a value, or its next window */
+	uint64_t leased_bytes;    /* queued, of all connections */
 	uint32_t now_s;           /* by a clock that nobody sets, at the beginning of the turn */
 	uint64_t end_deadline_ns; /* when clients that do not take their answers are cut off */
 	uint32_t unmeasured;      /* commands since the last one whose latency was measured */
@@ -356,6 +367,8 @@ void connection_placed(struct connection *connection, size_t length);
 void connections_peek(struct server_worker *worker, const struct io_coming *coming, size_t count);
 /* connection_output.c */
 void connection_sent(struct connection *connection);
+/* Some of what is being sent has gone: it takes its answers, however slowly. */
+void connection_sent_part(struct connection *connection);
 /* connection_life.c */
 void connection_closed(struct connection *connection);
 /* connection_marks.c: frees it if nothing refers to it any more. */
@@ -386,9 +399,18 @@ static inline bool connection_has_share(struct connection *connection) {
 /* connection_marks.c: its share is used up: it goes on in the next turn, after the others. */
 void connection_yield(struct connection *connection);
 
+/* Nothing more is queued where this is false. */
+static inline bool connection_takes_answers(const struct connection *connection) {
+	const struct server_worker *worker = connection->worker;
+	if (connection->output_bytes >= OUTPUT_BYTES_MAX) return false;
+	return connection->leased_bytes < OUTPUT_BYTES_MAX ||
+		   (connection->leased_bytes < LEASED_BYTES_MAX &&
+			worker->turn->leased_bytes < worker->limit_bytes / LEASED_SHARE);
+}
+
 /* Nothing more is parsed where this is false. */
 static inline bool connection_has_room(const struct connection *connection) {
-	return connection->output_bytes < OUTPUT_BYTES_MAX && connection->records < RECORDS_MAX;
+	return connection_takes_answers(connection) && connection->records < RECORDS_MAX;
 }
 /* It has something to send, or may go on, or may have come to its end. */
 void connection_mark_dirty(struct connection *connection);

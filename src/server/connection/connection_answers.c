@@ -441,7 +441,7 @@ bool answers_lack_blocks(const struct connection *connection) {
 
 void answers_drain(struct connection *connection) {
 	while (connection->first_answer != NULL && connection->first_answer->is_ready &&
-		   !connection->is_closing && connection->output_bytes < OUTPUT_BYTES_MAX) {
+		   !connection->is_closing && connection_takes_answers(connection)) {
 		if (UNLIKELY(answers_lack_blocks(connection))) {
 			connection_block(connection); /* which goes on by itself */
 			return;

@@ -344,7 +344,7 @@ static uint32_t carry_out(struct connection *connection, const struct batch *bat
 	struct turn *turn = turn_of(connection);
 	bool is_short = batch->count > 0 && lacks_memory(connection, batch->count);
 	for (uint32_t i = 0; i < batch->count; i++) {
-		if (i > 0 && connection->output_bytes >= OUTPUT_BYTES_MAX) return i;
+		if (i > 0 && !connection_takes_answers(connection)) return i;
 		if (UNLIKELY(is_short) && waits_for_memory(connection)) return i;
 		if (UNLIKELY(++turn->unmeasured >= LATENCY_SAMPLE))
 			perform_measured(connection, &turn->batch[i]);

@@ -4,9 +4,10 @@
  *     block        begin ........ sending ........ end
  *                  is being sent  |  queued behind it meanwhile
  *
- * What is queued in a turn goes in one send, as far as PIECES reach. While a send is under way more
- * may be queued behind it; a block knows how far it is being sent. A leased value is sent window by
- * window, and given back to its owner when the last byte has gone.
+ * What is queued in a turn goes in one send, as far as PIECES reach; with a leased value, LEASE_PIECES,
+ * which stand in its record. While a send is under way more may be queued behind it; a block knows how
+ * far it is being sent. A leased value is sent window by window, and given back to its owner when the
+ * last byte has gone.
  *
  * Bytes that are being sent are not moved and not given back: the kernel may look at them until the
  * io says that they have gone, or that it has let go of the stream. */
@@ -108,7 +109,9 @@ void output_append_lease(struct connection *connection, struct record *record) {
 	record->lease_offset = 0;
 	record->window_at = 0;
 	record->sending_bytes = 0;
-	connection->output_bytes += record->request.operation.lease.value_bytes;
+	connection->output_bytes += COPY_BYTES_MAX;
+	connection->leased_bytes += record->request.operation.lease.value_bytes;
+	turn_of(connection)->leased_bytes += record->request.operation.lease.value_bytes;
 	append(connection, &record->out);
 }
 
@@ -127,37 +130,61 @@ static void want_window(struct record *record) {
 
 /* ------------------------------------------------------------------ sending ---------------- */
 
+/* What goes in one send. */
+struct gathered {
+	struct iovec *pieces;
+	size_t count, most;
+	uint64_t bytes;
+};
+
+static bool is_full(const struct gathered *gathered) {
+	return gathered->count == gathered->most || gathered->bytes >= LEASE_SEND_BYTES;
+}
+
+static void add_piece(struct gathered *gathered, void *bytes, size_t length) {
+	gathered->pieces[gathered->count++] = (struct iovec){bytes, length};
+	gathered->bytes += length;
+}
+
+/* With a leased value there are more pieces than a connection has room for. They stand in its record,
+ * at the end of what it has said before and needs no more; it is there until all of them have
+ * gone. */
+static struct gathered room_for_pieces(struct connection *connection) {
+	struct out *out = connection->first_out;
+	while (out != NULL && !out->is_lease) out = out->next;
+	if (LIKELY(out == NULL)) return (struct gathered){.pieces = connection->pieces, .most = PIECES};
+	char *room = lease_of(out)->bytes + RECORD_ROOM - LEASE_PIECES * sizeof(struct iovec);
+	return (struct gathered){.pieces = (struct iovec *)(void *)room, .most = LEASE_PIECES};
+}
+
 /* The pieces of a lease that there are; tells whether all of it is among them. */
-static bool gather_lease(struct connection *connection, struct record *record, size_t *count) {
+static bool gather_lease(struct record *record, struct gathered *gathered) {
 	want_window(record);
 	if (record->is_away) return false;
 	const struct request *request = &record->request;
-	uint64_t bytes = 0;
-	uint32_t at = record->window_at;
-	for (; at < request->window_count && *count < PIECES; at++, (*count)++) {
-		connection->pieces[*count] =
-			(struct iovec){record->window[at].data, record->window[at].length};
-		bytes += record->window[at].length;
+	uint64_t before_bytes = gathered->bytes;
+	for (; record->window_at < request->window_count && !is_full(gathered); record->window_at++) {
+		const snug_extent *extent = &record->window[record->window_at];
+		add_piece(gathered, extent->data, extent->length);
 	}
-	record->window_at = at;
-	record->sending_bytes = (uint32_t)bytes;
-	return bytes == lease_left(record);
+	record->sending_bytes = (uint32_t)(gathered->bytes - before_bytes);
+	return record->sending_bytes == lease_left(record);
 }
 
-static size_t gather(struct connection *connection) {
-	size_t count = 0;
-	for (struct out *out = connection->first_out; out != NULL && count < PIECES; out = out->next) {
+static struct gathered gather(struct connection *connection) {
+	struct gathered gathered = room_for_pieces(connection);
+	for (struct out *out = connection->first_out; out != NULL && !is_full(&gathered);
+		 out = out->next) {
 		if (out->is_lease) {
-			if (!gather_lease(connection, lease_of(out), &count)) break;
+			if (!gather_lease(lease_of(out), &gathered)) break;
 			continue;
 		}
 		struct block *block = block_of(out);
 		block->sending = block->end;
 		if (block->end > block->begin)
-			connection->pieces[count++] =
-				(struct iovec){block->bytes + block->begin, block->end - block->begin};
+			add_piece(&gathered, block->bytes + block->begin, block->end - block->begin);
 	}
-	return count;
+	return gathered;
 }
 
 /* Tells whether what comes behind it may have gone too. */
@@ -175,12 +202,15 @@ static bool block_sent(struct connection *connection, struct block *block) {
 
 static bool lease_sent(struct connection *connection, struct record *record) {
 	uint32_t bytes = record->sending_bytes;
-	SNUG_ASSERT(bytes <= lease_left(record) && bytes <= connection->output_bytes);
+	SNUG_ASSERT(bytes <= lease_left(record) && bytes <= connection->leased_bytes);
 	record->sending_bytes = 0;
 	record->lease_offset += bytes;
-	connection->output_bytes -= bytes;
+	connection->leased_bytes -= bytes;
+	turn_of(connection)->leased_bytes -= bytes;
 	connection->worker->connections.written_bytes += bytes;
 	if (record->is_away || lease_left(record) > 0) return false;
+	SNUG_ASSERT(connection->output_bytes >= COPY_BYTES_MAX);
+	connection->output_bytes -= COPY_BYTES_MAX;
 	drop_first(connection);
 	record_pass(record, RECORD_OUTPUT, RECORD_HELD);
 	record_end(record);
@@ -224,13 +254,14 @@ static bool is_last_word(const struct connection *connection) {
 
 void output_flush(struct connection *connection) {
 	while (!connection->is_sending && !connection->is_closing && connection->first_out != NULL) {
-		size_t count = gather(connection);
-		if (count == 0) {
+		struct gathered gathered = gather(connection);
+		if (gathered.count == 0) {
 			if (!drop_empty_block(connection)) return;
 			continue;
 		}
 		io_tell_late(&connection->stream, is_last_word(connection));
-		if (!io_send(turn_of(connection)->io, &connection->stream, connection->pieces, count)) {
+		if (!io_send(turn_of(connection)->io, &connection->stream, gathered.pieces,
+					 gathered.count)) {
 			connection->is_sending = true;
 			connection->progress_ns = turn_of(connection)->began_ns;
 			return;
@@ -247,6 +278,12 @@ void connection_sent(struct connection *connection) {
 	connection_mark_dirty(connection);
 }
 
+void connection_sent_part(struct connection *connection) {
+	SNUG_ASSERT(connection->is_sending && !connection->is_closing);
+	connection->progress_ns = turn_of(connection)->began_ns;
+	connection->last_active_s = turn_of(connection)->now_s;
+}
+
 void output_drop(struct connection *connection) {
 	SNUG_ASSERT(!connection->is_sending);
 	while (connection->first_out != NULL) {
@@ -257,5 +294,6 @@ void output_drop(struct connection *connection) {
 		else
 			record_drop(lease_of(out), RECORD_OUTPUT);
 	}
-	connection->output_bytes = 0;
+	turn_of(connection)->leased_bytes -= connection->leased_bytes;
+	connection->leased_bytes = connection->output_bytes = 0;
 }

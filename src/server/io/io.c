@@ -59,7 +59,7 @@ void io_release(struct io *io) {
 	io->backend->hold(io, false);
 }
 
-bool io_send(struct io *io, struct io_stream *stream, const struct iovec *pieces, size_t count) {
+bool io_send(struct io *io, struct io_stream *stream, struct iovec *pieces, size_t count) {
 	return io->backend->send(io, stream, pieces, count);
 }
 

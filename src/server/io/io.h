@@ -46,7 +46,7 @@ struct io_stream {
 	uint16_t pending; /* what the kernel still has of this stream */
 	struct io_stream *next;
 	struct io_stream *previous;
-	const struct iovec *pieces; /* what is being sent: the caller's, until sent */
+	struct iovec *pieces; /* what is being sent */
 	size_t piece_count;
 	size_t sent_bytes;
 	struct msghdr message;
@@ -64,8 +64,7 @@ struct io_stream {
 #define IO_HAS_ROOM ((uint16_t)0x2000)
 
 /* Its socket is one whose records the kernel encrypts (server/tls/tls_kernel.h): it refuses
- * MSG_WAITALL, and takes of what is sent as much as it has room for. Set while nothing is being
- * sent. */
+ * MSG_WAITALL. Set while nothing is being sent. */
 #define IO_ENCRYPTED ((uint16_t)0x1000)
 
 static inline void io_offer_room(struct io_stream *stream) {
@@ -94,8 +93,11 @@ struct io_events {
 	void (*received)(void *context, struct io_stream *stream, const char *bytes, size_t length);
 	/* All pieces of the last io_send that answered false have gone out. */
 	void (*sent)(void *context, struct io_stream *stream);
-	/* The connection is of no more use (reset, ..): close it. Comes once, and neither received nor
-	 * sent after it. */
+	/* More of them have gone out, and some are left: the peer takes what it is sent. Whoever takes
+	 * nothing is not told of, once the kernel's buffers are full. */
+	void (*sent_part)(void *context, struct io_stream *stream);
+	/* The connection is of no more use (reset, ..): close it. Comes once, and nothing but `closed`
+	 * after it. */
 	void (*broken)(void *context, struct io_stream *stream);
 	/* After io_close: the descriptor is closed, and the kernel and the io know the stream no
 	 * more. */
@@ -145,10 +147,10 @@ void io_resume(struct io *io, struct io_stream *stream);
 void io_hold(struct io *io);
 void io_release(struct io *io);
 
-/* Sends all pieces (at most IO_PIECES_MAX; the array and the bytes stay the caller's and unchanged
- * until then). True: they are gone already. False: `sent` will tell, or `broken`; until then no
- * other send on this stream. */
-SNUG_NODISCARD bool io_send(struct io *io, struct io_stream *stream, const struct iovec *pieces,
+/* Sends all pieces, at most IO_PIECES_MAX. True: they are gone already. False: `sent` will tell, or
+ * `broken`; until then no other send on this stream, the bytes stay unchanged, and the array is the
+ * io's, which may change it. */
+SNUG_NODISCARD bool io_send(struct io *io, struct io_stream *stream, struct iovec *pieces,
 							size_t count);
 
 /* Ends it, whatever is under way; `closed` comes later, inside io_poll. */

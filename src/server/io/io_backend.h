@@ -17,7 +17,7 @@ struct io_backend {
 	void (*pause)(struct io *io, struct io_stream *stream);
 	void (*resume)(struct io *io, struct io_stream *stream);
 	void (*hold)(struct io *io, bool is_held);
-	bool (*send)(struct io *io, struct io_stream *stream, const struct iovec *pieces, size_t count);
+	bool (*send)(struct io *io, struct io_stream *stream, struct iovec *pieces, size_t count);
 	void (*close)(struct io *io, struct io_stream *stream);
 	bool (*poll)(struct io *io);
 	bool (*watch)(struct io *io, int fd);

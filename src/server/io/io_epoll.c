@@ -286,13 +286,12 @@ static bool send_left(struct io_stream *stream, bool *is_broken) {
 	}
 }
 
-static bool epoll_send(struct io *io, struct io_stream *stream, const struct iovec *pieces,
+static bool epoll_send(struct io *io, struct io_stream *stream, struct iovec *pieces,
 					   size_t count) {
 	size_t bytes = 0;
 	SNUG_ASSERT(count <= IO_PIECES_MAX && (stream->state & STREAM_SENDING) == 0);
 	for (size_t i = 0; i < count; i++) bytes += pieces[i].iov_len;
-	struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces,
-							 .msg_iovlen = (uint16_t)count};
+	struct msghdr message = {.msg_iov = pieces, .msg_iovlen = (uint16_t)count};
 	ssize_t sent = count == 1 ? send(stream->fd, pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL)
 							  : sendmsg(stream->fd, &message, MSG_NOSIGNAL);
 	if (LIKELY(sent >= 0 && (size_t)sent == bytes)) return true;
@@ -309,6 +308,7 @@ static bool epoll_send(struct io *io, struct io_stream *stream, const struct iov
 
 static void go_on_sending(struct epoll_io *self, struct io_stream *stream) {
 	bool is_broken = false;
+	size_t before_bytes = stream->sent_bytes;
 	if ((stream->state & (STREAM_SENDING | STREAM_BROKEN | STREAM_CLOSED)) != STREAM_SENDING)
 		return;
 	if (send_left(stream, &is_broken)) {
@@ -317,6 +317,8 @@ static void go_on_sending(struct epoll_io *self, struct io_stream *stream) {
 		self->io.events->sent(self->io.context, stream);
 	} else if (is_broken || !ask_for_writable(self, stream, true)) {
 		break_stream(self, stream);
+	} else if (stream->sent_bytes > before_bytes) {
+		self->io.events->sent_part(self->io.context, stream);
 	}
 }
 

@@ -30,8 +30,11 @@
  * only if not all of it went. When all that was queued is handed over, and all that came of it lies in
  * the queue, those of which nothing is said there have gone. They are told before what the same poll
  * has received, as the answers before the next requests. A poll handles a part of the queue, but looks
- * at all of it: else a crowd that fills it would keep them from being told. Where a send may succeed
- * in part (IO_ENCRYPTED), silence would not say that all has gone: it is never silent.
+ * at all of it: else a crowd that fills it would keep them from being told. That a part alone is no
+ * success takes MSG_WAITALL, which IO_ENCRYPTED refuses: there no send is silent.
+ *
+ * PARTS. Any other send ends with the part that the socket has room for, and the rest is a send of its
+ * own: with MSG_WAITALL the kernel would say nothing to a client that reads slowly until all has gone.
  *
  * ROOM. Where the user has room for what comes next, the rest of a large value, it is received by a call
  * of its own, at once, and behind it what follows, into a buffer of ours: the kernel copies the value to
@@ -229,15 +232,13 @@ static bool may_be_silent(struct uring_io *self, struct io_stream *stream) {
 static void queue_send(struct uring_io *self, struct io_stream *stream) {
 	struct io_uring_sqe *sqe = next_sqe(self);
 	bool is_silent = may_be_silent(self, stream);
-	bool is_whole = (stream->state & IO_ENCRYPTED) == 0;
-	const int flags = MSG_NOSIGNAL | (is_whole ? MSG_WAITALL : 0) | (is_silent ? MSG_DONTWAIT : 0);
+	const int flags = MSG_NOSIGNAL | (is_silent ? MSG_DONTWAIT | MSG_WAITALL : 0);
 	if (LIKELY(stream->piece_count == 1)) {
-		const char *bytes = stream->pieces->iov_base;
-		io_uring_prep_send(sqe, stream->fd, bytes + stream->sent_bytes,
-						   stream->pieces->iov_len - stream->sent_bytes, flags);
+		io_uring_prep_send(sqe, stream->fd, stream->pieces->iov_base, stream->pieces->iov_len,
+						   flags);
 	} else {
-		stream->message = (struct msghdr){.msg_iov = (struct iovec *)(uintptr_t)stream->pieces,
-										  .msg_iovlen = stream->piece_count};
+		stream->message =
+			(struct msghdr){.msg_iov = stream->pieces, .msg_iovlen = stream->piece_count};
 		io_uring_prep_sendmsg(sqe, stream->fd, &stream->message, (unsigned)flags);
 	}
 	if (is_silent) sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
@@ -246,33 +247,26 @@ static void queue_send(struct uring_io *self, struct io_stream *stream) {
 	stream->pending++;
 }
 
-static bool uring_send(struct io *io, struct io_stream *stream, const struct iovec *pieces,
+static bool uring_send(struct io *io, struct io_stream *stream, struct iovec *pieces,
 					   size_t count) {
 	SNUG_ASSERT(count <= IO_PIECES_MAX && (stream->state & STREAM_SENDING) == 0);
 	stream->pieces = pieces;
 	stream->piece_count = count;
-	stream->sent_bytes = 0;
 	queue_send(uring_of(io), stream);
 	return false;
 }
 
-/* Whole pieces that have gone are left behind; what is left of one that has gone in part goes by
- * itself, before the others. */
-static bool skip_sent(struct io_stream *stream) {
-	while (stream->piece_count > 0 && stream->sent_bytes >= stream->pieces->iov_len) {
-		stream->sent_bytes -= stream->pieces->iov_len;
+/* Tells whether anything is left of them. */
+static bool skip_sent(struct io_stream *stream, size_t bytes) {
+	while (stream->piece_count > 0 && bytes >= stream->pieces->iov_len) {
+		bytes -= stream->pieces->iov_len;
 		stream->pieces++;
 		stream->piece_count--;
 	}
-	return stream->piece_count > 0;
-}
-
-static void send_rest(struct uring_io *self, struct io_stream *stream) {
-	size_t count = stream->piece_count;
-	if (stream->sent_bytes > 0) stream->piece_count = 1;
-	stream->state &= (uint16_t)~IO_TOLD_LATE; /* it waits for its peer */
-	queue_send(self, stream);
-	stream->piece_count = count;
+	if (stream->piece_count == 0) return false;
+	stream->pieces->iov_base = (char *)stream->pieces->iov_base + bytes;
+	stream->pieces->iov_len -= bytes;
+	return true;
 }
 
 static void sent(struct uring_io *self, struct io_stream *stream, int result) {
@@ -283,12 +277,13 @@ static void sent(struct uring_io *self, struct io_stream *stream, int result) {
 		break_stream(self, stream);
 		return;
 	}
-	if (result > 0) stream->sent_bytes += (size_t)result;
-	if (skip_sent(stream)) {
-		send_rest(self, stream);
+	if (!skip_sent(stream, result > 0 ? (size_t)result : 0)) {
+		self->io.events->sent(self->io.context, stream);
 		return;
 	}
-	self->io.events->sent(self->io.context, stream);
+	stream->state &= (uint16_t)~IO_TOLD_LATE; /* it waits for its peer */
+	queue_send(self, stream);
+	if (result > 0) self->io.events->sent_part(self->io.context, stream);
 }
 
 /* ENOBUFS: by the time the kernel hears of the receive that is armed again, what this poll handles
@@ -334,12 +329,16 @@ static void receive_directly(struct uring_io *self, struct io_stream *stream) {
 	}
 }
 
-/* So that what comes lies in the kernel until it is asked for, nothing is received ahead. */
+/* So that what comes lies in the kernel until it is asked for, nothing is received ahead. Where there
+ * is no room after all, since what was to lie there came otherwise, all stays as it is. */
 static void use_room(struct uring_io *self, struct io_stream *stream) {
+	struct iovec pieces[IO_PIECES_MAX];
+	if (stream->state & (STREAM_CLOSED | STREAM_BROKEN)) return;
+	if (io_room(&self->io, stream, pieces) == 0) return;
 	bool goes_by_itself =
 		(stream->state & STREAM_RECEIVING) != 0 && (stream->state & STREAM_CROWDS) == 0;
 	stream->state |= STREAM_CROWDS;
-	if (goes_by_itself && (stream->state & STREAM_CLOSED) == 0)
+	if (goes_by_itself)
 		cancel(self, stream, WHAT_RECEIVE);
 	else
 		receive_directly(self, stream);
@@ -468,7 +467,7 @@ static void forget_loud(struct uring_io *self) {
 static size_t bytes_left(const struct io_stream *stream) {
 	size_t bytes = 0;
 	for (size_t i = 0; i < stream->piece_count; i++) bytes += stream->pieces[i].iov_len;
-	return bytes - stream->sent_bytes;
+	return bytes;
 }
 
 /* All of them were handed over, and what was said of some is read: the others have gone. The

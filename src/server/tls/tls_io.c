@@ -94,11 +94,20 @@ static void on_received(void *context, struct io_stream *inner, const char *byte
 	}
 }
 
-static void go_on_sending(struct tls_stream *stream) {
+/* Whether `sent` was told. */
+static bool go_on_sending(struct tls_stream *stream) {
 	struct tls_layer *layer = stream->layer;
-	if (!tls_pump(stream) || !stream->is_waited_for) return;
+	if (!tls_pump(stream) || !stream->is_waited_for) return false;
 	stream->is_waited_for = false;
 	layer->io.events->sent(layer->io.context, stream->outer);
+	return true;
+}
+
+/* Of what the connection waits for: a handshake's records are not. */
+static void tell_part(struct tls_stream *stream) {
+	struct tls_layer *layer = stream->layer;
+	if (stream->stage == STAGE_OPEN && stream->is_waited_for)
+		layer->io.events->sent_part(layer->io.context, stream->outer);
 }
 
 static void on_sent(void *context, struct io_stream *inner) {
@@ -112,7 +121,7 @@ static void on_sent(void *context, struct io_stream *inner) {
 	stream->out_begin = stream->out_sending;
 	switch ((enum tls_stage)stream->stage) {
 	case STAGE_OPEN:
-		go_on_sending(stream);
+		if (!go_on_sending(stream)) tell_part(stream);
 		break;
 	case STAGE_CLOSING:
 		if (tls_flush(stream)) close_inner(stream);
@@ -126,6 +135,14 @@ static void on_sent(void *context, struct io_stream *inner) {
 		(void)tls_flush(stream);
 		break;
 	}
+}
+
+static void on_sent_part(void *context, struct io_stream *inner) {
+	struct tls_layer *layer = context;
+	if (tls_io_is_secured(inner))
+		tell_part(tls_stream_of_inner(inner));
+	else
+		layer->io.events->sent_part(layer->io.context, inner);
 }
 
 static void on_broken(void *context, struct io_stream *inner) {
@@ -182,8 +199,9 @@ static void on_placed(void *context, struct io_stream *stream, size_t length) {
 	layer->io.events->placed(layer->io.context, stream, length);
 }
 
-static const struct io_events own_events = {on_accepted, on_received, on_sent, on_broken,
-											on_closed,   on_coming,   on_room, on_placed};
+static const struct io_events own_events = {on_accepted,  on_received, on_sent,
+											on_sent_part, on_broken,   on_closed,
+											on_coming,    on_room,     on_placed};
 
 /* ------------------------------------------------------------------ streams ---------------- */
 
@@ -226,8 +244,7 @@ static void layer_resume(struct io *io, struct io_stream *stream) {
 	io_resume(tls_layer_of(io)->inner, inner_of(stream));
 }
 
-static bool layer_send(struct io *io, struct io_stream *outer, const struct iovec *pieces,
-					   size_t count) {
+static bool layer_send(struct io *io, struct io_stream *outer, struct iovec *pieces, size_t count) {
 	if (!tls_io_is_secured(outer)) return io_send(tls_layer_of(io)->inner, outer, pieces, count);
 	struct tls_stream *stream = tls_stream_of(outer);
 	SNUG_ASSERT(!stream->is_waited_for);
@@ -287,7 +304,7 @@ static void go_on(struct tls_stream *stream) {
 	} else if (tls_is_handshaking(stream)) {
 		tls_handshake_step(stream);
 	} else if (stream->stage == STAGE_OPEN) {
-		go_on_sending(stream);
+		(void)go_on_sending(stream);
 	}
 }
 

@@ -141,7 +141,7 @@ bool tls_flush(struct tls_stream *stream);
 /* The same, and encrypts more of the pieces. True: all of them have gone. */
 bool tls_pump(struct tls_stream *stream);
 /* From now on these are to go. True: they have. */
-bool tls_send(struct tls_stream *stream, const struct iovec *pieces, size_t count);
+bool tls_send(struct tls_stream *stream, struct iovec *pieces, size_t count);
 
 /* tls_receive.c: records of one that is open, to bytes, which are told. In a poll. */
 void tls_receive(struct tls_stream *stream, const char *bytes, size_t length);

@@ -134,13 +134,13 @@ static bool is_for_kernel(struct tls_stream *stream, const struct iovec *pieces,
 	return stream->is_kernels;
 }
 
-static bool send_by_kernel(struct tls_stream *stream, const struct iovec *pieces, size_t count) {
+static bool send_by_kernel(struct tls_stream *stream, struct iovec *pieces, size_t count) {
 	io_tell_late(&stream->inner, (stream->outer->state & IO_TOLD_LATE) != 0);
 	stream->is_sending = !io_send(stream->layer->inner, &stream->inner, pieces, count);
 	return !stream->is_sending;
 }
 
-bool tls_send(struct tls_stream *stream, const struct iovec *pieces, size_t count) {
+bool tls_send(struct tls_stream *stream, struct iovec *pieces, size_t count) {
 	if (is_for_kernel(stream, pieces, count)) return send_by_kernel(stream, pieces, count);
 	stream->pieces = pieces;
 	stream->piece_count = count;

@@ -139,7 +139,7 @@ static bool send_some(struct io_stream *stream, size_t most) {
 	return true;
 }
 
-static bool simulated_send(struct io *io, struct io_stream *stream, const struct iovec *pieces,
+static bool simulated_send(struct io *io, struct io_stream *stream, struct iovec *pieces,
 						   size_t count) {
 	(void)io;
 	struct simulated_socket *socket = socket_of(stream->fd);
@@ -168,7 +168,10 @@ static void go_on_sending(struct simulated_io *self, struct io_stream *stream) {
 		break_stream(self, stream);
 		return;
 	}
-	if (!send_some(stream, happens(500) ? 1 + choose(world_choice(), 3000) : SIZE_MAX)) return;
+	if (!send_some(stream, happens(500) ? 1 + choose(world_choice(), 3000) : SIZE_MAX)) {
+		self->io.events->sent_part(self->io.context, stream);
+		return;
+	}
 	require_unchanged(stream);
 	stream->state &= (uint16_t)~STREAM_SENDING;
 	self->io.events->sent(self->io.context, stream);

@@ -122,6 +122,16 @@ static void on_sent(void *context, struct io_stream *stream) {
 	if (link->closes_when_sent) link_close(link);
 }
 
+static void on_sent_part(void *context, struct io_stream *stream) {
+	struct link *link = link_of(stream);
+	assert_ptr_equal(context, link->world);
+	assert_true(link->is_sending);
+	assert_int_equal(link->broken, 0);
+	assert_false(link->is_closing);
+	link->parts++;
+	if (link->closes_at_part) link_close(link);
+}
+
 static void on_broken(void *context, struct io_stream *stream) {
 	struct world *world = context;
 	struct link *link = link_of(stream);
@@ -189,7 +199,7 @@ static void on_placed(void *context, struct io_stream *stream, size_t length) {
 	if (link->conduct == CONDUCT_PAUSE) io_pause(link->world->io, stream);
 }
 
-static const struct io_events events = {on_accepted, on_received, on_sent, on_broken,
+static const struct io_events events = {on_accepted, on_received, on_sent, on_sent_part, on_broken,
 										on_closed,   on_coming,   on_room, on_placed};
 
 /* ------------------------------------------------------------------ world ------------------ */

@@ -44,11 +44,13 @@ struct link {
 	size_t coming_bytes;
 	uint32_t received; /* callbacks */
 	uint32_t sent;
+	uint32_t parts; /* of sends, that have gone */
 	uint32_t ended;
 	uint32_t broken;
 	bool is_sending;
 	bool is_closing;
 	bool closes_when_sent;
+	bool closes_at_part;
 };
 
 struct world {

@@ -1,7 +1,6 @@
 /* test_connection.c: the connections of two workers: bytes in, however they are cut; values on all
  * roads; answers in their order; output that is not read. How connections end is in
  * test_connection_ends.c. */
-#include "work/channel/message.h"
 #include "support/client_text.h"
 #include "support/test_secret.h"
 #include "work/channel/message.h"
@@ -446,6 +445,54 @@ static void what_is_not_read_is_kept_within_bounds(void **state) {
 	words_clear(&answers);
 }
 
+#define VALUES 40u
+
+/* Gets of a value in a pipeline: so many sends, and so many leases while he reads nothing. */
+static void gets_of_one_value(uint32_t client, const char *key, size_t bytes, uint32_t *sends,
+							  uint64_t *leases) {
+	struct words words = {0}, answers = {0};
+	store_words(&words, key, bytes, "");
+	fake_send(client, words.bytes, words.length);
+	world_settle();
+	expect(client, "STORED\r\n");
+	words_clear(&words);
+	for (uint32_t i = 0; i < VALUES; i++) {
+		words_print(&words, "get %s\r\n", key);
+		value_answer(&answers, key, bytes);
+	}
+	*sends = fake_socket(client)->sends;
+	fake_send(client, words.bytes, words.length);
+	world_settle();
+	*sends = fake_socket(client)->sends - *sends;
+	expect_bytes(client, answers.bytes, answers.length);
+	fake_socket(client)->window_bytes = 0;
+	fake_send(client, words.bytes, words.length);
+	world_settle();
+	*leases = world_leases(0) + world_leases(1);
+	assert_in_range(world_held_bytes(0), 1, HELD_BYTES_MAX);
+	fake_socket(client)->window_bytes = FAKE_UNLIMITED;
+	world_settle();
+	expect_bytes(client, answers.bytes, answers.length);
+	assert_int_equal(world_leases(0) + world_leases(1), 0);
+	words_clear(&words);
+	words_clear(&answers);
+}
+
+/* Large values go several at once. How many of them are held for who does not read is bounded by their
+ * number, for what they take of connection memory, and by their bytes. */
+static void large_values_go_several_at_once(void **state) {
+	uint32_t client = world_connect(0), sends;
+	uint64_t leases;
+	(void)state;
+	gets_of_one_value(client, own_key[0], 100000, &sends, &leases);
+	assert_in_range(sends, 1, VALUES / 2);
+	assert_in_range(leases, 2, LEASED_BYTES_MAX / 100000 + 1);
+	gets_of_one_value(client, own_key[0], COPY_BYTES_MAX + 1, &sends, &leases);
+	assert_int_equal(leases, OUTPUT_BYTES_MAX / COPY_BYTES_MAX);
+	gets_of_one_value(client, own_key[0], 1000000, &sends, &leases);
+	assert_int_equal(leases, 1);
+}
+
 /* Who does not read is not received from any more; what was on its way when he was paused comes
  * once; and he goes on where he was. */
 static void who_does_not_read_is_paused_and_goes_on(void **state) {
@@ -533,6 +580,7 @@ int main(void) {
 		TEST(two_workers_ask_each_other),
 		TEST(who_always_waits_for_something_still_reads),
 		TEST(what_is_not_read_is_kept_within_bounds),
+		TEST(large_values_go_several_at_once),
 		TEST(who_does_not_read_is_paused_and_goes_on),
 		TEST(who_was_paused_is_received_from_when_nothing_is_left),
 		TEST(a_flood_gives_others_their_turn),

@@ -325,6 +325,47 @@ static void who_holds_most_pays_when_memory_is_short(void **state) {
 	world_end();
 }
 
+#define LEASES 8u
+
+/* Who takes what he is sent, a little at a time, holds more than those who take nothing: they pay. */
+static void who_reads_slowly_does_not_pay_for_others(void **state) {
+	(void)state;
+	struct world *world =
+		world_begin(&(struct world_options){.connection_memory_bytes = (uint64_t)1 << 20});
+	uint32_t stuck[READERS], slow = world_connect(0), closed = 0;
+	struct words words = {0};
+	store(&words, own_key[0], 8000);
+	store(&words, own_key[1], 12000);
+	fake_send(slow, words.bytes, words.length);
+	world_settle();
+	expect(slow, "STORED\r\nSTORED\r\n");
+	words_clear(&words);
+	for (uint32_t i = 0; i < LEASES; i++) words_print(&words, "get %s\r\n", own_key[1]);
+	fake_socket(slow)->window_bytes = 0;
+	fake_send(slow, words.bytes, words.length);
+	world_turn(0);
+	uint64_t slow_bytes = world_held_bytes(0);
+	words_clear(&words);
+	for (uint32_t i = 0; i < 100; i++) words_print(&words, "get %s\r\n", own_key[0]);
+	for (uint32_t i = 0; i < READERS; i++) {
+		stuck[i] = world_connect(0);
+		fake_socket(stuck[i])->window_bytes = 0;
+		fake_send(stuck[i], words.bytes, words.length);
+		if (i == 0) world_turn(0);
+		if (i == 0) assert_true(world_held_bytes(0) - slow_bytes < slow_bytes);
+	}
+	for (uint32_t i = 0; i < 25; i++) {
+		fake_socket(slow)->window_bytes = 3000;
+		let_time_pass(world, 1);
+	}
+	for (uint32_t i = 0; i < READERS; i++) closed += fake_socket(stuck[i])->is_closed;
+	assert_in_range(closed, 1, READERS - 1);
+	assert_false(fake_socket(slow)->is_closed);
+	assert_int_equal(world->worker[0].connections.memory_closed, closed);
+	words_clear(&words);
+	world_end();
+}
+
 /* Room in pieces that no answer fits counts as free, and yet is of no use: unfinished values of
  * those that went, of which one in a chunk has stayed. */
 static void leave_pieces(void) {
@@ -507,24 +548,25 @@ static void input_is_held_for_room_alone(void **state) {
 	}
 }
 
-/* Idle is who has neither asked nor been answered for that long; not who reads what he is sent, nor
- * who waits for an answer. */
+/* Idle is who has neither asked nor been answered for that long, or takes nothing more of a large value;
+ * not who reads what he is sent, nor who waits for an answer. */
 static void who_is_not_idle_stays(void **state) {
 	(void)state;
 	struct world *world = world_begin(&(struct world_options){0});
 	struct words words = {0};
 	uint32_t busy = world_connect(0), silent = world_connect(0), reader = world_connect(0),
-			 waiter = world_connect(0);
+			 waiter = world_connect(0), stuck = world_connect(0);
 	store(&words, own_key[0], LARGE_BYTES);
 	fake_send(busy, words.bytes, words.length);
 	world_settle();
 	expect(busy, "STORED\r\n");
 	words_clear(&words);
 	atomic_store(&world->server.live.idle_timeout_s, 1);
-	fake_socket(reader)->window_bytes = 0;
-	say(reader, "get ");
-	fake_send(reader, own_key[0], strlen(own_key[0]));
-	say(reader, "\r\n");
+	words_print(&words, "get %s\r\n", own_key[0]);
+	fake_socket(reader)->window_bytes = fake_socket(stuck)->window_bytes = 0;
+	fake_send(reader, words.bytes, words.length);
+	fake_send(stuck, words.bytes, words.length);
+	words_clear(&words);
 	say(waiter, "gat 0 ");
 	fake_send(waiter, far_key[0], strlen(far_key[0]));
 	say(waiter, "\r\n");
@@ -532,8 +574,11 @@ static void who_is_not_idle_stays(void **state) {
 		world->now_ns += PASS_NS;
 		if (i % 45 == 0) say(busy, "mn\r\n"); /* each .9 s */
 		fake_socket(reader)->window_bytes = 3000;
+		if (i < 20) fake_socket(stuck)->window_bytes = 3000;
 		world_turn(0);
 		assert_false(i < 48 && fake_socket(silent)->is_closed);
+		assert_false(i < 68 && fake_socket(stuck)->is_closed);
+		if (i == 150) assert_true(fake_socket(stuck)->is_closed);
 	}
 	assert_true(fake_socket(silent)->is_closed);
 	assert_false(fake_socket(busy)->is_closed);
@@ -608,6 +653,7 @@ int main(void) {
 		TEST(an_end_amid_a_command_is_an_end),
 		TEST(who_goes_does_not_hold_up_others),
 		cmocka_unit_test(who_holds_most_pays_when_memory_is_short),
+		cmocka_unit_test(who_reads_slowly_does_not_pay_for_others),
 		cmocka_unit_test(rounds_of_relief_follow_each_other),
 		cmocka_unit_test(half_lines_end_nobody_else),
 		cmocka_unit_test(half_lines_hold_up_nobody),

@@ -247,6 +247,22 @@ static void closed_within_sent(void **state) {
 	free(back);
 }
 
+/* What is left is not sent, and nothing more is told. */
+static void closed_within_a_part(void **state) {
+	struct world *world = world_of(state);
+	char *bytes = calloc(1, LARGE_BYTES);
+	struct link *link;
+	assert_non_null(bytes);
+	int client = client_open(world, FAMILY_UNIX, &link);
+	link->closes_at_part = true;
+	assert_false(link_send(link, bytes, LARGE_BYTES, IO_PIECES_MAX));
+	char some[100000];
+	UNTIL(world, ((void)recv(client, some, sizeof some, 0), world->closed == 1));
+	client_expect_end(world, client);
+	close(client);
+	free(bytes);
+}
+
 /* Between the wait, which may have fetched what it is about, and the poll. */
 static void closed_between_wait_and_poll(void **state) {
 	struct world *world = world_of(state);
@@ -384,6 +400,7 @@ int main(void) {
 		FOR_BOTH(closed_in_the_midst),
 		FOR_BOTH(closed_within_received),
 		FOR_BOTH(closed_within_sent),
+		FOR_BOTH(closed_within_a_part),
 		FOR_BOTH(closed_between_wait_and_poll),
 		FOR_BOTH(closed_during_a_flood),
 		FOR_BOTH(many_resets),

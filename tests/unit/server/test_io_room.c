@@ -162,6 +162,30 @@ static void while_held_nothing_is_put_there(void **state) {
 	close(client);
 }
 
+#define TURN_RECEIVES_MIN 65536u /* of who is not received from a buffer at a time */
+
+/* What was to lie there has come with its head: who then sends much gets as many buffers in a turn as
+ * ever. */
+static void room_that_is_full_by_then_slows_nobody(void **state) {
+	struct world *world = world_of(state);
+	struct link *link;
+	size_t most = 0;
+	int client = client_open(world, FAMILY_UNIX, &link);
+	link_offer_room(link, value, 1000);
+	client_write(world, client, sent, 2000);
+	UNTIL(world, link->got_bytes == 1000);
+	drive_for(world, 5000000);
+	for (uint32_t turn = 0; turn < 50; turn++) {
+		size_t before = link->got_bytes;
+		while (send(client, sent, sizeof sent / 64, MSG_NOSIGNAL) > 0) continue;
+		drive(world);
+		if (link->got_bytes - before > most) most = link->got_bytes - before;
+	}
+	assert_int_equal(link->placed_bytes, 0);
+	assert_true(most > TURN_RECEIVES_MIN);
+	close(client);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		FOR_BOTH(what_has_room_is_put_there),
@@ -172,6 +196,10 @@ int main(void) {
 		FOR_BOTH(a_pause_when_it_was_put_there),
 		FOR_BOTH(while_held_nothing_is_put_there),
 		FOR_LITTLE_MEMORY(what_has_room_is_put_there),
+		/* epoll receives into one buffer in any case */
+		{"room_that_is_full_by_then_slows_nobody (io_uring)",
+		 room_that_is_full_by_then_slows_nobody, world_begin, world_end,
+		 (void *)(uintptr_t)IO_URING},
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
