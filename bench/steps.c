@@ -5,7 +5,10 @@
  *    is asked for its figures and for an estimate, cold, and then defragmented to the end in steps
  *    of 10 us, with all that is free returned to the system. `late`: steps above 20 us. `machine`:
  *    the same of a loop that copies from random places to random places in plain memory, run after
- *    each step: what the machine adds by itself, which touches memory that lies far apart.
+ *    each step: what the machine adds by itself, which touches memory that lies far apart. `alone`:
+ *    the longest of those loops, beside the longest step, `max`.
+ *    Then plain memory is given back in calls of so many pages, by nobody but this program: what
+ *    such a call of the system takes by itself.
  * 2. An emergency that returns a quarter of the limit from a worker's heap: of one that is half
  *    empty, by compacting; of a full one, by evicting. The processor time of the whole process for
  *    each MiB that came back.
@@ -17,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #define META_MAX_BYTES (512 * KIB)
@@ -55,6 +59,7 @@ typedef struct probe {
 	unsigned char *plain;
 	snug_histogram steps;
 	uint64_t machine_late;
+	uint64_t machine_longest_ns;
 } probe;
 
 typedef void ask_function(snug_heap *heap);
@@ -89,7 +94,7 @@ static double begin(probe *on, const snug_defragment_options *options) {
 }
 
 /* As long as a step, and nothing but copies from random places to random places. */
-static bool is_machine_late(probe *on) {
+static void run_plain_loop(probe *on) {
 	uint64_t begin_ns = bench_now_ns(), now_ns = begin_ns;
 	while (now_ns - begin_ns < STEP_NS) {
 		for (int i = 0; i < 16; i++) {
@@ -99,18 +104,19 @@ static bool is_machine_late(probe *on) {
 		}
 		now_ns = bench_now_ns();
 	}
-	return now_ns - begin_ns > 2 * STEP_NS;
+	on->machine_late += now_ns - begin_ns > 2 * STEP_NS;
+	if (now_ns - begin_ns > on->machine_longest_ns) on->machine_longest_ns = now_ns - begin_ns;
 }
 
 static void step_to_the_end(probe *on) {
 	bool done = false;
 	snug_histogram_init(&on->steps);
-	on->machine_late = 0;
+	on->machine_late = on->machine_longest_ns = 0;
 	while (!done) {
 		uint64_t begin_ns = bench_now_ns();
 		bench_expect_ok(snug_defragment_step(on->herd.heap, &done), "snug_defragment_step");
 		snug_histogram_add(&on->steps, bench_now_ns() - begin_ns);
-		on->machine_late += is_machine_late(on);
+		run_plain_loop(on);
 	}
 }
 
@@ -146,15 +152,17 @@ static void measure_steps(probe *on, size_t limit_bytes, filling state,
 		bench->json ? "{\"bench\":\"steps\",\"limit\":\"%s\",\"filling\":\"%s\",\"stats_us\":%.1f,"
 					  "\"estimate_us\":%.1f,\"begin_us\":%.1f,\"end_us\":%.1f,\"steps\":%llu,"
 					  "\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,\"late\":%llu,"
-					  "\"machine_late\":%llu,\"reclaimed_mib\":%.0f,\"returned_mib\":%.0f}\n"
+					  "\"machine_late\":%llu,\"machine_max_us\":%.1f,\"reclaimed_mib\":%.0f,"
+					  "\"returned_mib\":%.0f}\n"
 					: "%-8s %-12s %6.1f %9.1f %6.1f %6.1f %9llu %6.1f %6.1f %7.1f %7llu %8llu "
-					  "%10.0f %9.0f\n",
+					  "%7.1f %10.0f %9.0f\n",
 		size, filling_names[state], stats_us, estimate_us, begin_us, end_us,
 		(unsigned long long)report.steps, (double)snug_histogram_quantile(&on->steps, 0.5) / 1000,
 		(double)snug_histogram_quantile(&on->steps, 0.99) / 1000,
 		(double)snug_histogram_quantile(&on->steps, 1) / 1000,
 		(unsigned long long)report.late_steps, (unsigned long long)on->machine_late,
-		(double)report.reclaimed_bytes / (double)MIB, (double)report.returned_bytes / (double)MIB);
+		(double)on->machine_longest_ns / 1000, (double)report.reclaimed_bytes / (double)MIB,
+		(double)report.returned_bytes / (double)MIB);
 	bench_herd_destroy(&on->herd);
 }
 
@@ -167,9 +175,9 @@ static void all_steps(const bench_options *options) {
 	if (!options->json) {
 		printf("steps of 10 us; all times in us; pages of 4 KiB; seed %llu\n",
 			   (unsigned long long)options->seed);
-		printf("%-8s %-12s %6s %9s %6s %6s %9s %6s %6s %7s %7s %8s %10s %9s\n", "limit", "filling",
-			   "stats", "estimate", "begin", "end", "steps", "p50", "p99", "max", "late", "machine",
-			   "reclaimed", "returned");
+		printf("%-8s %-12s %6s %9s %6s %6s %9s %6s %6s %7s %7s %8s %7s %10s %9s\n", "limit",
+			   "filling", "stats", "estimate", "begin", "end", "steps", "p50", "p99", "max", "late",
+			   "machine", "alone", "reclaimed", "returned");
 	}
 	for (size_t limit_bytes = 64 * MIB; limit_bytes <= most_bytes; limit_bytes *= 2) {
 		for (filling state = 0; state < FILLING_COUNT; state++) {
@@ -181,6 +189,39 @@ static void all_steps(const bench_options *options) {
 	}
 	bench_unmap(on.plain, PLAIN_BYTES);
 	bench_unmap(on.evict, EVICT_BYTES);
+}
+
+#define GIVEN_BYTES (1024 * MIB)
+
+static void give_back(size_t pages, const bench_options *bench) {
+	size_t call_bytes = pages * 4096;
+	unsigned char *memory = bench_map(GIVEN_BYTES, false);
+	snug_histogram calls;
+	snug_histogram_init(&calls);
+	uint64_t late = 0, count = 0;
+	for (size_t at = 0; at + call_bytes <= GIVEN_BYTES; at += call_bytes, count++) {
+		uint64_t begin_ns = bench_now_ns();
+		if (madvise(memory + at, call_bytes, MADV_DONTNEED) != 0) bench_fail("madvise");
+		uint64_t took_ns = bench_now_ns() - begin_ns;
+		snug_histogram_add(&calls, took_ns);
+		late += took_ns > 2 * STEP_NS;
+	}
+	bench_unmap(memory, GIVEN_BYTES);
+	printf(bench->json ? "{\"bench\":\"give-back\",\"pages\":%zu,\"calls\":%llu,\"p50_us\":%.1f,"
+						 "\"p99_us\":%.1f,\"max_us\":%.1f,\"late\":%llu}\n"
+					   : "%5zu %9llu %6.1f %6.1f %7.1f %7llu\n",
+		   pages, (unsigned long long)count, (double)snug_histogram_quantile(&calls, 0.5) / 1000,
+		   (double)snug_histogram_quantile(&calls, 0.99) / 1000,
+		   (double)snug_histogram_quantile(&calls, 1) / 1000, (unsigned long long)late);
+}
+
+static void give_back_plain_memory(const bench_options *options) {
+	if (!machine_has(GIVEN_BYTES)) return;
+	if (!options->json) {
+		printf("\nplain memory given back, 1 GiB; `late`: calls above 20 us\n");
+		printf("%5s %9s %6s %6s %7s %7s\n", "pages", "calls", "p50", "p99", "max", "late");
+	}
+	for (size_t pages = 1; pages <= 16; pages *= 2) give_back(pages, options);
 }
 
 /* ------------------------------------------------------------------ emergencies -------------- */
@@ -287,6 +328,7 @@ static void all_emergencies(const bench_options *options) {
 int main(int argc, char **argv) {
 	bench_options options = bench_options_parse(argc, argv, 1);
 	all_steps(&options);
+	give_back_plain_memory(&options);
 	all_emergencies(&options);
 	return 0;
 }

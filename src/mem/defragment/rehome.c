@@ -169,8 +169,10 @@ static void move_gathered(snug_heap *heap, uint64_t first, struct gathered all,
  * would fit a page; 0 if not. `count` are its fragments. */
 static uint64_t head_of(const snug_heap *heap, uint64_t offset, uint32_t *count) {
 	struct fragment_trailer trailer = trailer_of(heap, offset);
+	uint32_t bytes = 0; /* of it that were walked over */
 	for (uint32_t back = 0; trailer.object_size == 0; back++) {
-		if (back == BACK_MAX || !may_go(heap, offset)) return 0;
+		bytes += trailer.length;
+		if (back == BACK_MAX || bytes > heap->arena.page_bytes || !may_go(heap, offset)) return 0;
 		offset = trailer.previous;
 		trailer = trailer_of(heap, offset);
 	}
