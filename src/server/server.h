@@ -172,6 +172,7 @@ struct server_worker {
 	struct past past[PAST_MARKS];               /* the latest first */
 	struct hot_keys *hot_keys;                  /* of its connections; in its turn */
 	uint32_t watched_kinds;   /* enum watch_kind, as of this turn: what somebody watches */
+	uint64_t own_bytes;       /* within the limit, for itself and its io; constant after begin */
 	uint64_t limit_bytes;     /* of its own memory, as settings_live was last seen to say */
 	_Atomic uint64_t stirred; /* atomic: the owner adds 1 where something happens, anyone reads */
 	struct turn *turn;        /* server_worker.c's own */

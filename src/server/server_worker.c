@@ -589,7 +589,8 @@ snug_error server_worker_begin(struct server_worker *worker) {
 	if (!error) error = create_io(worker, io_bytes(limit_bytes, connection_bytes));
 	if (!error && worker->index == 0) worker->server->io_name = io_name(turn->io);
 	if (!error && !io_watch(turn->io, channel_fd(turn->replies))) error = SNUG_ERROR_OS_THREAD;
-	if (!error) error = snug_shard_charge(worker->shard, turn->bytes + io_memory_bytes(turn->io));
+	if (!error) worker->own_bytes = turn->bytes + io_memory_bytes(turn->io);
+	if (!error) error = snug_shard_charge(worker->shard, worker->own_bytes);
 	if (!error) channel_tell_edges(turn->replies);
 	if (error) {
 		give_back(turn);
@@ -612,7 +613,7 @@ void server_worker_end(struct server_worker *worker) {
 		worker->slice_ns = 0;
 		if (!errands_poll(worker) && turn->errands != NULL) os_thread_sleep(1000000);
 	}
-	snug_shard_discharge(worker->shard, turn->bytes + io_memory_bytes(turn->io));
+	snug_shard_discharge(worker->shard, worker->own_bytes);
 	worker->hot_keys = NULL;
 	give_back(turn);
 	worker->turn = NULL;

@@ -24,7 +24,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from cases import run_tests
 from foreground import Foreground
 from stopped import stopped
-from waits import HANG_S, Soon
+from waits import HANG_S, Soon, wait_until
 
 PROGRAM, SNUGCTL = sys.argv[1:3]
 USER = pwd.getpwuid(os.geteuid()).pw_name
@@ -107,6 +107,17 @@ def test_what_changes_the_server_is_taken_at_the_control_socket_alone():
         assert snugd.ends()
         assert control.recv(1) == b""
         assert os.listdir(snugd.runtime) == []
+
+
+def test_a_limit_that_the_workers_alone_would_use_up_is_refused():
+    with Snugd("-m", "64") as snugd, snugd.at_port() as port, snugd.at_control() as control:
+        assert ask(port, b"set k 0 0 1\r\nv", rb"STORED")
+        assert ask(control, b"snug limit 600k").startswith(b"CLIENT_ERROR at least ")
+        told = ask(control, b"cache_memlimit 1", rb"\r\n$")
+        least = int(re.fullmatch(rb"MEMLIMIT_TOO_SMALL cannot set maxbytes to less than (\d+)m\r\n", told)[1])
+        assert ask(control, b"cache_memlimit %d" % least) == b"OK\r\n"
+        wait_until(lambda: b" limit_bytes %d\r\n" % (least << 20) in ask(control, b"snug limit"))
+        assert ask(port, b"get k") == b"VALUE k 0 1\r\nv\r\nEND\r\n" and ask(port, b"set k 0 0 1\r\nw", rb"STORED|ERROR") == b"STORED\r\n"
 
 
 def test_options_that_open_and_close_it():

@@ -14,6 +14,7 @@
  *
  * LIMIT. What could not be kept is refused before any worker has changed. Where one of them cannot,
  * those visited after it are left as they are, and the answer tells how many have the new limit. */
+#include "base/bits.h"
 #include "mem/check/dump.h"
 #include "os/threads.h"
 #include "server/doctor/doctor.h"
@@ -306,8 +307,14 @@ static struct memory *begin(struct server *server,
  * --memory-max is the most. What could not be kept is refused before any of them has changed. */
 enum limit_fit { LIMIT_FITS, LIMIT_TOO_SMALL, LIMIT_TOO_LARGE };
 
+/* What a worker holds for itself does not shrink with the limit. What the server began with is taken
+ * in any case. */
 static uint64_t least_limit_bytes(const struct server *server) {
-	return (uint64_t)SNUG_LIMIT_MIN_BYTES * server->worker_count;
+	uint64_t own_bytes = 0;
+	for (uint32_t i = 0; i < server->worker_count; i++)
+		own_bytes = larger(own_bytes, server->worker[i].own_bytes);
+	uint64_t least_bytes = (own_bytes + SNUG_LIMIT_MIN_BYTES) * server->worker_count;
+	return smaller(least_bytes, server->settings.memory_bytes);
 }
 
 static enum limit_fit fit_limit(const struct server *server, uint64_t bytes) {
