@@ -244,6 +244,16 @@ static size_t judge_value_line(const struct judged *judged) {
 	return all_bytes;
 }
 
+/* A value for which there was no memory: what was to be touched has been, as in memcached, if it was
+ * there. */
+static bool take_refusal(const struct judged *judged) {
+	const struct asked *asked = judged->asked;
+	for (uint32_t i = 0; asked->touches && i < asked->key_count; i++)
+		if (asked->key[i].own != NULL)
+			own_may_expire(asked->key[i].own, asked->exptime_s, judged->when);
+	return take_line(judged);
+}
+
 /* Each call takes a value, or the end; false: not there yet. */
 static bool judge_get(struct judged *judged, bool *is_done) {
 	struct asked *asked = judged->asked;
@@ -256,7 +266,7 @@ static bool judge_get(struct judged *judged, bool *is_done) {
 	*is_done = true;
 	/* In place of all that is left of it, END included. */
 	if (begins(&judged->line, "SERVER_ERROR ") && rules_of(judged)->is_full)
-		return take_line(judged);
+		return take_refusal(judged);
 	if (!is_line(&judged->line, "END")) fail(judged, "no answer to a get");
 	for (; asked->keys_answered < asked->key_count; asked->keys_answered++)
 		judge_miss(judged, &asked->key[asked->keys_answered]);
@@ -306,7 +316,7 @@ static bool judge_meta_get(const struct judged *judged) {
 		return take_line(judged);
 	}
 	if (begins(&judged->line, "SERVER_ERROR ") && rules_of(judged)->is_full)
-		return take_line(judged);
+		return take_refusal(judged);
 	if (!begins(&judged->line, asked->wants_value ? "VA " : "HD")) fail(judged, "no answer to mg");
 	const char *at = judged->line.bytes + 2;
 	size_t length = 0, used, bytes = judged->line.length + 2;

@@ -101,6 +101,16 @@ void own_expire(struct own_key *key, int64_t seconds, struct span when) {
 	key->must_die_s = when.to_s + seconds + world_stall_s() + 1;
 }
 
+void own_may_expire(struct own_key *key, int64_t seconds, struct span when) {
+	int64_t may_die_s = key->may_die_s, must_die_s = key->must_die_s;
+	if (seconds < 0)
+		key->may_die_s = when.from_s - world_stall_s() - 1;
+	else
+		own_expire(key, seconds, when);
+	if (key->may_die_s > may_die_s) key->may_die_s = may_die_s;
+	if (key->must_die_s < must_die_s) key->must_die_s = must_die_s;
+}
+
 /* A number that has become shorter may have spaces behind it. */
 static size_t without_spaces(const char *bytes, size_t length) {
 	while (length > 0 && bytes[length - 1] == ' ') length--;

@@ -81,6 +81,8 @@ void own_join(struct own_key *key, const struct value *value, bool in_front, str
 void own_remove(struct own_key *key);
 /* Expires `seconds` after; 0: never; below: at once. */
 void own_expire(struct own_key *key, int64_t seconds, struct span when);
+/* That, or as before. */
+void own_may_expire(struct own_key *key, int64_t seconds, struct span when);
 /* Fails the run if this is not what a read may return. */
 void own_require(struct own_key *key, const struct rules *rules, const char *bytes, size_t length,
 				 struct span when);
