@@ -2,6 +2,7 @@
  * simulate/scenario.h. */
 #include "simulate/scenario.h"
 
+#include "base/bits.h"
 #include "server/connection/connection.h"
 #include "server/server.h"
 #include "server/tls/tls.h"
@@ -223,6 +224,15 @@ static bool is_quiet(void *context) {
 
 /* A lower limit is reached, when nobody holds anything any more; but not by giving up what was to
  * be kept. */
+/* A lower one is refused. */
+static uint64_t least_limit_bytes(const struct scenario *scenario) {
+	uint64_t own_bytes = 0;
+	for (uint32_t i = 0; i < scenario->run.workers; i++)
+		own_bytes = larger(own_bytes, scenario->server->worker[i].own_bytes);
+	return smaller((own_bytes + SNUG_LIMIT_MIN_BYTES) * scenario->run.workers,
+				   scenario->run.memory_bytes);
+}
+
 static bool is_within_limits(void *context) {
 	const struct scenario *scenario = context;
 	for (uint32_t i = 0; i < scenario->run.workers && !scenario->keeps; i++) {
@@ -285,7 +295,7 @@ static void look_at_end(struct scenario *scenario) {
 	if (scenario->run.has_limits) {
 		char line[64];
 		snprintf(line, sizeof line, "snug limit %llu",
-				 (unsigned long long)SNUG_LIMIT_MIN_BYTES * scenario->run.workers);
+				 (unsigned long long)least_limit_bytes(scenario));
 		client_ask(client, line, ASK_LIMIT);
 	}
 	if (!world_wait(is_quiet, scenario, END_PATIENCE_NS))
