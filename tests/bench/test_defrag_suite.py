@@ -99,6 +99,16 @@ def results_are_written_as_a_page_with_plots():
         assert plot.count("<polyline") == 2 and plot.endswith("</svg>\n")
 
 
+def a_run_goes_on_where_it_ended():
+    with tempfile.TemporaryDirectory() as out:
+        words = ["--limit", "8", "--recover", "0.3", "--scenarios", "checkerboard", "--targets", "malloc", "--state", os.path.join(out, "state"), "--out", out]
+        pages = []
+        for more in ([], [], ["--seed", "43"]):
+            run_suite(*words, *more)
+            pages.append(open(os.path.join(out, "defrag-checkerboard.svg")).read())
+        assert pages[0] == pages[1] != pages[2]
+
+
 MIB = 1 << 20
 
 
@@ -205,7 +215,7 @@ def what_it_does_not_know_is_refused():
 
 TESTS = [mean_is_weighed_by_time, recovery_is_the_first_time_that_density_is_back, card_has_the_extremes_of_what_came_after_the_first_mark,
          score_card_counts_a_failure_as_nothing, all_scenarios_run_on_snugd_and_on_an_allocator, a_server_that_runs_already_is_emptied_and_driven,
-         results_are_written_as_a_page_with_plots, the_promise_is_kept_when_resident_memory_is_down,
+         results_are_written_as_a_page_with_plots, a_run_goes_on_where_it_ended, the_promise_is_kept_when_resident_memory_is_down,
          memory_that_comes_back_is_watched_and_written_as_a_page, a_wrong_value_fails_the_scenario, a_closed_connection_fails_the_scenario,
          programs_are_found_in_a_folder_of_any_name, a_server_that_does_not_start_fails_and_the_others_go_on,
          a_signal_leaves_no_server_behind, what_it_does_not_know_is_refused]

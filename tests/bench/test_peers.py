@@ -75,11 +75,11 @@ def test_a_cell_has_median_and_range():
 
 def test_what_was_measured_otherwise_does_not_count():
     with tempfile.TemporaryDirectory() as directory:
-        state = peers.State(directory, {"limit": 8})
+        state = peers.kept.State(directory, {"limit": 8})
         assert state.rows("density/30 + 100 B/0") is None
         state.keep("density/30 + 100 B/0", [{"server": "snugd"}])
         assert state.rows("density/30 + 100 B/0") == [{"server": "snugd"}] and state.rows("density/30 + 100 B/1") is None
-        assert peers.State(directory, {"limit": 9}).rows("density/30 + 100 B/0") is None
+        assert peers.kept.State(directory, {"limit": 9}).rows("density/30 + 100 B/0") is None
 
 
 def test_a_run_goes_on_where_it_ended():
