@@ -4,7 +4,7 @@
     guest.py [--count] DIRECTORY COMMAND [ARGUMENT..]
 
 DIRECTORY keeps the kernel, which is taken from Debian's package; nothing is installed. The guest sees this machine's files as they are and writes into memory
-that ends with it; it has one processor and no network. Ends with the command's status. --count: its clock goes on by a nanosecond with each instruction, so
+that ends with it; it has one processor and no network. SNUG_GUEST tells the command that the system is its own. Ends with the command's status. --count: its clock goes on by a nanosecond with each instruction, so
 processor time there is a number of instructions; copies of the kernel are counted eight bytes at a time.
 
 Time in the guest is no machine's.
@@ -61,7 +61,7 @@ def first_program(modules, command):
          "mount -t overlay -o lowerdir=/host,upperdir=/memory/up,workdir=/memory/work none /root",
          "mount -t proc none /root/proc", "mount -t sysfs none /root/sys", "mount -t devtmpfs none /root/dev", "mkdir -p /root/dev/shm",
          "mount -t tmpfs none /root/dev/shm", "ip link set lo up",
-         "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8",
+         "export SNUG_GUEST=1 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8",
          f"chroot /root /bin/bash -c {shlex.quote(inside)}", 'echo "guest: status $?"', "poweroff -f", ""])
 
 

@@ -14,6 +14,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "support"), os.path.join(HERE, "..", "protocol")]
@@ -127,6 +128,80 @@ def test_clients_who_go_in_the_midst():
                 client.close()
             kept.ask(b"get large\r\n", ANSWER)
             wait_until(lambda: stat(kept, b"curr_connections") == 1)
+
+
+def spent_s(server):
+    with open(f"/proc/{server.process.pid}/stat", encoding="ascii") as figures:
+        words = figures.read().rsplit(")", 1)[1].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def sockets(server):
+    return len(os.listdir(f"/proc/{server.process.pid}/fd"))
+
+
+class LateReader:
+    """Asks for a value, says quit, and reads nothing until it is told to."""
+
+    def __init__(self, server, size):
+        value = os.urandom(size)
+        self.wanted = b"VALUE v 0 %d\r\n%s\r\nEND\r\n" % (size, value)
+        plain = server.connect_plainly(receive_buffer_bytes=4096)
+        self.connection = server.context.wrap_socket(plain, suppress_ragged_eofs=False)
+        Conversation(self.connection).ask(b"set v 0 0 %d\r\n%s\r\n" % (size, value), b"STORED\r\n")
+        self.connection.sendall(b"get v\r\nquit\r\n")
+
+    def read(self, pause_s=0):
+        got = b""
+        while part := self.connection.recv(4096):
+            got += part
+            time.sleep(pause_s)
+        assert got == self.wanted, f"{len(got)} of {len(self.wanted)} bytes"
+        self.connection.close()
+
+
+def reader_whose_close_waits(server, watcher):
+    """The server has ended the connection for its part, and has not closed its socket."""
+    before = sockets(server)
+    for size in range(60000, 20000, -3000):  # what is too large keeps it open
+        reader = LateReader(server, size)
+        for _ in range(10):
+            if stat(watcher, b"curr_connections") == 1:
+                break
+            time.sleep(0.02)
+        if stat(watcher, b"curr_connections") == 1 and sockets(server) > before:
+            return reader
+        reader.read()
+        wait_until(lambda: sockets(server) == before)
+    raise AssertionError("no close waits")
+
+
+def test_a_late_reader_who_quits_gets_the_end():
+    """The kernel takes a record that TCP has no room for. With little room for sends that happens soon, and a close waits for it, at rest and not for ever."""
+    needs_kernel()
+    if "SNUG_GUEST" not in os.environ:
+        raise Skipped("this system's buffers are not ours to change: make check-ktls")
+    with open("/proc/sys/net/ipv4/tcp_wmem", "w", encoding="ascii") as room:
+        room.write("4096 55000 60000")
+    for io in IOS:
+        with serve(io=io) as server:
+            watcher = talk(server)
+            stat(watcher, b"curr_connections")
+            before = sockets(server)
+            reader = reader_whose_close_waits(server, watcher)
+            spent = spent_s(server)
+            time.sleep(2)
+            spent = spent_s(server) - spent
+            assert spent < 0.5, f"{spent} s of processor time in 2 s of waiting"
+            print(f"{io}: {spent:.2f} s of processor time in 2 s of waiting")
+            reader.read()
+            for size in range(63000, 66200, 34):
+                late = LateReader(server, size)
+                time.sleep(0.05)
+                late.read(0.001)
+            reader_who_never_reads = reader_whose_close_waits(server, watcher)
+            wait_until(lambda: sockets(server) == before)
+            reader_who_never_reads.connection.close()
 
 
 class Commander:

@@ -149,7 +149,8 @@ void io_release(struct io *io);
 
 /* Sends all pieces, at most IO_PIECES_MAX. True: they are gone already. False: `sent` will tell, or
  * `broken`; until then no other send on this stream, the bytes stay unchanged, and the array is the
- * io's, which may change it. */
+ * io's, which may change it. No pieces: false, and `sent` tells that the socket has room for some, as
+ * poll(2) understands it. */
 SNUG_NODISCARD bool io_send(struct io *io, struct io_stream *stream, struct iovec *pieces,
 							size_t count);
 

@@ -292,8 +292,11 @@ static bool epoll_send(struct io *io, struct io_stream *stream, struct iovec *pi
 	SNUG_ASSERT(count <= IO_PIECES_MAX && (stream->state & STREAM_SENDING) == 0);
 	for (size_t i = 0; i < count; i++) bytes += pieces[i].iov_len;
 	struct msghdr message = {.msg_iov = pieces, .msg_iovlen = (uint16_t)count};
-	ssize_t sent = count == 1 ? send(stream->fd, pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL)
-							  : sendmsg(stream->fd, &message, MSG_NOSIGNAL);
+	ssize_t sent = -1;
+	if (LIKELY(count == 1))
+		sent = send(stream->fd, pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL);
+	else if (count > 1)
+		sent = sendmsg(stream->fd, &message, MSG_NOSIGNAL);
 	if (LIKELY(sent >= 0 && (size_t)sent == bytes)) return true;
 	/* What is left is tried once more in the next poll, which finds out if the connection is
 	 * broken, and then when epoll says writable. */
@@ -306,12 +309,13 @@ static bool epoll_send(struct io *io, struct io_stream *stream, struct iovec *pi
 	return false;
 }
 
-static void go_on_sending(struct epoll_io *self, struct io_stream *stream) {
+/* What has no pieces waits for epoll's word that there is room. */
+static void go_on_sending(struct epoll_io *self, struct io_stream *stream, bool has_room) {
 	bool is_broken = false;
 	size_t before_bytes = stream->sent_bytes;
 	if ((stream->state & (STREAM_SENDING | STREAM_BROKEN | STREAM_CLOSED)) != STREAM_SENDING)
 		return;
-	if (send_left(stream, &is_broken)) {
+	if (stream->piece_count == 0 ? has_room : send_left(stream, &is_broken)) {
 		stream->state &= (uint16_t)~STREAM_SENDING;
 		(void)ask_for_writable(self, stream, false); /* refused: it is told for nothing */
 		self->io.events->sent(self->io.context, stream);
@@ -353,7 +357,7 @@ static bool handle(struct epoll_io *self, const struct epoll_event *event) {
 		return true;
 	}
 	if (stream->state & STREAM_CLOSED) return true;
-	if (event->events & EPOLLOUT) go_on_sending(self, stream);
+	if (event->events & EPOLLOUT) go_on_sending(self, stream, true);
 	if ((event->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) return true;
 	if (stream->state & (STREAM_CLOSED | STREAM_ENDED)) return true;
 	if (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) stream->state |= STREAM_HANGUP;
@@ -371,7 +375,7 @@ static bool receive_ready(struct epoll_io *self) {
 	while (self->taken != NULL) {
 		struct io_stream *stream = self->taken;
 		unlist(self, stream);
-		if (UNLIKELY(stream->state & STREAM_SENDING)) go_on_sending(self, stream);
+		if (UNLIKELY(stream->state & STREAM_SENDING)) go_on_sending(self, stream, false);
 		if (UNLIKELY(stream->state &
 					 (STREAM_CLOSED | STREAM_BROKEN | STREAM_PAUSED | STREAM_ENDED)))
 			continue;

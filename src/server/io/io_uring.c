@@ -229,6 +229,12 @@ static bool may_be_silent(struct uring_io *self, struct io_stream *stream) {
 	return true;
 }
 
+static void note_queued(struct io_uring_sqe *sqe, struct io_stream *stream) {
+	io_uring_sqe_set_data64(sqe, data_of(stream, WHAT_SEND));
+	stream->state |= STREAM_SENDING;
+	stream->pending++;
+}
+
 static void queue_send(struct uring_io *self, struct io_stream *stream) {
 	struct io_uring_sqe *sqe = next_sqe(self);
 	bool is_silent = may_be_silent(self, stream);
@@ -242,9 +248,14 @@ static void queue_send(struct uring_io *self, struct io_stream *stream) {
 		io_uring_prep_sendmsg(sqe, stream->fd, &stream->message, (unsigned)flags);
 	}
 	if (is_silent) sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-	io_uring_sqe_set_data64(sqe, data_of(stream, WHAT_SEND));
-	stream->state |= STREAM_SENDING;
-	stream->pending++;
+	note_queued(sqe, stream);
+}
+
+/* A send of nothing, which ends when there is room. */
+static void queue_wait(struct uring_io *self, struct io_stream *stream) {
+	struct io_uring_sqe *sqe = next_sqe(self);
+	io_uring_prep_poll_add(sqe, stream->fd, POLLOUT);
+	note_queued(sqe, stream);
 }
 
 static bool uring_send(struct io *io, struct io_stream *stream, struct iovec *pieces,
@@ -252,7 +263,10 @@ static bool uring_send(struct io *io, struct io_stream *stream, struct iovec *pi
 	SNUG_ASSERT(count <= IO_PIECES_MAX && (stream->state & STREAM_SENDING) == 0);
 	stream->pieces = pieces;
 	stream->piece_count = count;
-	queue_send(uring_of(io), stream);
+	if (LIKELY(count > 0))
+		queue_send(uring_of(io), stream);
+	else
+		queue_wait(uring_of(io), stream);
 	return false;
 }
 

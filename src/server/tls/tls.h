@@ -2,9 +2,10 @@
  *
  *     tls_io.h, .c          the layer between a worker's connections and its io
  *     tls_handshake.c       connections that have proved nothing yet: how many, how long, whose turn
+ *     tls_close.c           connections that close, and what they wait for
  *     tls_send.c            bytes out
  *     tls_receive.c         bytes in
- *     tls_layer.h, .c       what these four share: a connection of theirs, and its memory
+ *     tls_layer.h, .c       what these five share: a connection of theirs, and its memory
  *     tls_kernel.h, .c      answers that the kernel encrypts, where that is asked for
  *     tls_session.h, .c     one connection's keys: records to bytes, bytes to records; no sockets
  *     tls.c                 certificates and rules, read from files, and again while it serves

@@ -10,7 +10,6 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "os/threads.h"
-#include "server/tls/tls_kernel.h"
 
 #include <stdlib.h>
 
@@ -19,53 +18,6 @@
 #define HANDSHAKES_MIN 8u
 #define SEND_PARTS UINT64_C(4)
 #define MEMORY_PAUSE_NS UINT64_C(1000000) /* until room for records is looked for again */
-
-/* ------------------------------------------------------------------ close ------------------ */
-
-static void close_inner(struct tls_stream *stream) {
-	tls_list_drop(LINK_DEADLINE, stream);
-	tls_list_drop(LINK_PENDING, stream);
-	io_close(stream->layer->inner, &stream->inner);
-}
-
-/* That nothing more comes is said, if the peer can still be told. */
-static void close_stream(struct tls_stream *stream, bool is_heard) {
-	struct tls_layer *layer = stream->layer;
-	bool was_open = stream->stage == STAGE_OPEN;
-	tls_handshake_leave(stream);
-	tls_list_drop(LINK_PENDING, stream);
-	stream->stage = STAGE_CLOSING;
-	stream->piece_count = 0;
-	stream->is_waited_for = stream->is_starved = false;
-	if (stream->is_kernels) {
-		if (is_heard && !stream->is_sending) tls_kernel_say_end(stream->inner.fd);
-		is_heard = false; /* what is under way are the connection's own bytes: they end with it */
-	}
-	if (was_open && is_heard) {
-		int64_t before_bytes = stream->session.held_bytes;
-		stream->out_wanted = TLS_RECORD_EXTRA_BYTES;
-		tls_session_say_end(&stream->session);
-		tls_charge(stream, before_bytes);
-		stream->is_starved = false;
-	}
-	if (!is_heard || tls_flush(stream)) {
-		close_inner(stream);
-		return;
-	}
-	tls_list_drop(LINK_PENDING, stream);
-	stream->deadline_ns = os_now_ns() + CLOSE_PATIENCE_NS;
-	tls_list_put(&layer->closing, LINK_DEADLINE, stream);
-}
-
-static void layer_close(struct io *io, struct io_stream *outer) {
-	struct tls_layer *layer = tls_layer_of(io);
-	if (!tls_io_is_secured(outer)) {
-		io_close(layer->inner, outer);
-		return;
-	}
-	struct tls_stream *stream = tls_stream_of(outer);
-	if (stream->stage != STAGE_CLOSING) close_stream(stream, !stream->is_broken);
-}
 
 /* ------------------------------------------------------------------ what the io says ------- */
 
@@ -124,7 +76,7 @@ static void on_sent(void *context, struct io_stream *inner) {
 		if (!go_on_sending(stream)) tell_part(stream);
 		break;
 	case STAGE_CLOSING:
-		if (tls_flush(stream)) close_inner(stream);
+		tls_close_go_on(stream);
 		break;
 	case STAGE_HELLO:
 	case STAGE_HANDSHAKE:
@@ -158,7 +110,7 @@ static void on_broken(void *context, struct io_stream *inner) {
 		tls_handshake_fail(stream, "the client has gone", NULL);
 	else
 		tls_break(stream);
-	if (stream->stage == STAGE_CLOSING) close_inner(stream);
+	if (stream->stage == STAGE_CLOSING) tls_close_now(stream);
 }
 
 static void on_closed(void *context, struct io_stream *inner) {
@@ -167,10 +119,7 @@ static void on_closed(void *context, struct io_stream *inner) {
 	if (tls_io_is_secured(inner)) {
 		struct tls_stream *stream = tls_stream_of_inner(inner);
 		outer = stream->outer;
-		tls_keep_nothing(stream);
-		tls_give_out(stream);
-		tls_discharge(stream);
-		tls_session_end(&stream->session);
+		tls_release(stream);
 		layer->counts->current--;
 		connection_cell_give(&layer->buffers->memory, CELL_CONNECTION, stream);
 	}
@@ -254,11 +203,22 @@ static bool layer_send(struct io *io, struct io_stream *outer, struct iovec *pie
 	return false;
 }
 
+static void layer_close(struct io *io, struct io_stream *outer) {
+	struct tls_layer *layer = tls_layer_of(io);
+	if (!tls_io_is_secured(outer)) {
+		io_close(layer->inner, outer);
+		return;
+	}
+	struct tls_stream *stream = tls_stream_of(outer);
+	if (stream->stage != STAGE_CLOSING) tls_close(stream, !stream->is_broken);
+}
+
 /* ------------------------------------------------------------------ all of them ------------ */
 
 static void layer_destroy(struct io *io) {
 	struct tls_layer *layer = tls_layer_of(io);
-	SNUG_ASSERT(layer->handshaking.count == 0 && layer->closing.count == 0);
+	SNUG_ASSERT(layer->handshaking.count == 0 && layer->closing.count == 0 &&
+				layer->held_back.count == 0);
 	io_destroy(layer->inner);
 	if (layer->chunks > 0) {
 		for (; layer->chunks > 0; layer->chunks--)
@@ -276,8 +236,11 @@ static bool layer_listen(struct io *io, int fd, uint32_t tag) {
 	return io_listen(tls_layer_of(io)->inner, fd, tag);
 }
 
+/* Which is for a stop. */
 static void layer_stop_listening(struct io *io) {
-	io_stop_listening(tls_layer_of(io)->inner);
+	struct tls_layer *layer = tls_layer_of(io);
+	io_stop_listening(layer->inner);
+	tls_close_hurry(layer);
 }
 
 static void layer_hold(struct io *io, bool is_held) {
@@ -323,11 +286,10 @@ static bool go_on_with_pending(struct tls_layer *layer) {
 }
 
 static void look_at_clock(struct tls_layer *layer) {
-	if (layer->handshaking.count == 0 && layer->closing.count == 0) return;
+	if (layer->handshaking.count + layer->closing.count + layer->held_back.count == 0) return;
 	uint64_t now_ns = os_now_ns();
 	tls_handshake_look(layer, now_ns);
-	while (layer->closing.first != NULL && layer->closing.first->deadline_ns <= now_ns)
-		close_inner(layer->closing.first);
+	tls_close_look(layer, now_ns);
 }
 
 static bool layer_poll(struct io *io) {
@@ -350,6 +312,7 @@ static void layer_wait(struct io *io, uint64_t timeout_ns) {
 		timeout_ns = smaller(timeout_ns, MEMORY_PAUSE_NS);
 	}
 	timeout_ns = rest_ns(&layer->handshaking, timeout_ns);
+	timeout_ns = rest_ns(&layer->held_back, timeout_ns);
 	io_wait(layer->inner, rest_ns(&layer->closing, timeout_ns));
 }
 

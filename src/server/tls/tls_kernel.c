@@ -17,6 +17,7 @@
 #include <netinet/tcp.h>
 #include <openssl/core_names.h>
 #include <openssl/kdf.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -184,6 +185,11 @@ bool tls_kernel_begin(struct tls_session *session, int fd) {
 		session->secret.length > 0 && !tls_kernel_owes_keys(session) && begin(session, fd);
 	explicit_bzero(&session->secret, sizeof session->secret);
 	return has_begun;
+}
+
+bool tls_kernel_has_room(int fd) {
+	struct pollfd socket = {.fd = fd, .events = POLLOUT};
+	return poll(&socket, 1, 0) != 0;
 }
 
 void tls_kernel_say_end(int fd) {

@@ -33,6 +33,10 @@ bool tls_kernel_begin(struct tls_session *session, int fd);
  * record. */
 bool tls_kernel_owes_keys(const struct tls_session *session);
 
+/* Whether the socket has room. Where it has none, the kernel may hold back a record that it has taken,
+ * until there is some; a close drops that. True as well where nothing can be sent any more. */
+bool tls_kernel_has_room(int fd);
+
 /* tls_session_say_end, once the kernel encrypts. Nothing may be under way. */
 void tls_kernel_say_end(int fd);
 

@@ -87,7 +87,7 @@ void tls_charge(struct tls_stream *stream, int64_t before_bytes) {
 	tls_mark_pending(stream);
 }
 
-void tls_discharge(struct tls_stream *stream) {
+static void discharge(struct tls_stream *stream) {
 	note_held(stream, stream->session.held_bytes, 0);
 	bool fits = fits_budget(stream->layer, CELLS_RESERVED);
 	(void)fits; /* it has become less */
@@ -166,4 +166,13 @@ void tls_give_out(struct tls_stream *stream) {
 		buffers_give_input(stream->layer->buffers, stream->out, stream->out_room);
 	stream->out = NULL;
 	stream->out_begin = stream->out_end = stream->out_sending = stream->out_room = 0;
+}
+
+/* ------------------------------------------------------------------ the end ---------------- */
+
+void tls_release(struct tls_stream *stream) {
+	tls_keep_nothing(stream);
+	tls_give_out(stream);
+	discharge(stream);
+	tls_session_end(&stream->session);
 }

@@ -2,6 +2,7 @@
  * above those that it calls:
  *
  *     tls_io.c          the layer as an io: opened, closed, polled
+ *     tls_close.c       until the io is to close it
  *     tls_handshake.c   until it is open
  *     tls_receive.c     bytes in
  *     tls_send.c        bytes out
@@ -18,7 +19,6 @@
 #include "server/tls/tls_io.h"
 #include "server/tls/tls_session.h"
 
-#define CLOSE_PATIENCE_NS UINT64_C(1000000000)
 /* of records that wait for their handshake's turn: two whole ones */
 #define KEPT_BYTES_MAX (2u * (TLS_RECORD_BYTES + TLS_RECORD_HEAD_BYTES))
 #define HANDSHAKE_BYTES_MAX 131072u /* of memory, by OpenSSL for one of them */
@@ -60,6 +60,7 @@ struct tls_stream {
 	bool is_waited_for;   /* `sent` is to be told */
 	bool is_starved;      /* is to be told */
 	bool is_kernels;      /* the kernel encrypts: OpenSSL may write no more (tls_kernel.h) */
+	bool has_said_end;    /* the kernel has, by close_notify */
 	/* records that were not read yet: of a handshake that waits for its turn */
 	char *kept;
 	uint32_t kept_at;
@@ -90,14 +91,16 @@ struct tls_layer {
 	struct buffers *buffers;
 	uint32_t handshakes_max;
 	uint64_t patience_ns;
-	struct tls_list handshaking; /* by LINK_DEADLINE, as is the next */
+	struct tls_list handshaking; /* by LINK_DEADLINE, as are the next */
 	struct tls_list closing;
-	struct tls_list pending;  /* to be gone on with in the next poll, by LINK_PENDING */
-	bool lacks_memory;        /* some of these wait for room for their records */
-	uint64_t handshake_bytes; /* by OpenSSL for those that are handshaking */
-	uint64_t held_bytes;      /* by OpenSSL for all */
-	uint32_t chunks;          /* borrowed for it */
-	uint32_t out_bytes;       /* of room for what is encrypted at a time: by --ssl-wbuf-size */
+	struct tls_list held_back; /* closing as well, when the kernel has room (tls_close.c) */
+	struct tls_list pending;   /* to be gone on with in the next poll, by LINK_PENDING */
+	bool is_ending;            /* the server is */
+	bool lacks_memory;         /* some of these wait for room for their records */
+	uint64_t handshake_bytes;  /* by OpenSSL for those that are handshaking */
+	uint64_t held_bytes;       /* by OpenSSL for all */
+	uint32_t chunks;           /* borrowed for it */
+	uint32_t out_bytes;        /* of room for what is encrypted at a time: by --ssl-wbuf-size */
 	char gathered[TLS_RECORD_BYTES];
 	char plain[PLAIN_BYTES];
 };
@@ -125,8 +128,6 @@ void tls_mark_pending(struct tls_stream *stream);
 /* After each call of a session: what it holds by now. Where there is no room for that, it is to be
  * told so. */
 void tls_charge(struct tls_stream *stream, int64_t before_bytes);
-/* The session has ended: it holds nothing. */
-void tls_discharge(struct tls_stream *stream);
 /* Nothing more comes or goes; `broken` is told in a poll. */
 void tls_break(struct tls_stream *stream);
 /* Keeps records behind those that are kept. False: no memory, or too many. */
@@ -135,6 +136,8 @@ void tls_keep_nothing(struct tls_stream *stream);
 /* The session's `put`; its context is the stream. */
 size_t tls_put(void *context, const char *bytes, size_t length);
 void tls_give_out(struct tls_stream *stream);
+/* Its session ends, and whatever else it holds goes back. Once more is nothing. */
+void tls_release(struct tls_stream *stream);
 
 /* tls_send.c: what is encrypted goes. True: all of it has gone. */
 bool tls_flush(struct tls_stream *stream);
@@ -146,6 +149,17 @@ bool tls_send(struct tls_stream *stream, struct iovec *pieces, size_t count);
 /* tls_receive.c: records of one that is open, to bytes, which are told. In a poll. */
 void tls_receive(struct tls_stream *stream, const char *bytes, size_t length);
 void tls_tell_end(struct tls_stream *stream);
+
+/* tls_close.c: of one that is not closing yet. `is_heard`: the peer can still be told. */
+void tls_close(struct tls_stream *stream, bool is_heard);
+/* The io has sent what it was given, or has room. In a poll. */
+void tls_close_go_on(struct tls_stream *stream);
+/* Whatever it waits for. */
+void tls_close_now(struct tls_stream *stream);
+/* Those that have waited for long enough. In a poll. */
+void tls_close_look(struct tls_layer *layer, uint64_t now_ns);
+/* The server ends: from now on none takes long. */
+void tls_close_hurry(struct tls_layer *layer);
 
 /* tls_handshake.c */
 void tls_handshake_begin(struct tls_stream *stream);

@@ -128,6 +128,72 @@ static void many_pieces_to_a_slow_reader_over_unix(void **state) {
 	slow_reader(world_of(state), FAMILY_UNIX, IO_PIECES_MAX);
 }
 
+/* ------------------------------------------------------------------ room ------------------- */
+
+/* All that the socket takes; how much that was. */
+static size_t fill_socket(const struct link *link) {
+	char bytes[16384] = {0};
+	size_t total = 0;
+	ssize_t sent;
+	while ((sent = send(link->stream.fd, bytes, sizeof bytes, MSG_NOSIGNAL | MSG_DONTWAIT)) > 0)
+		total += (size_t)sent;
+	return total;
+}
+
+static void await_room(struct link *link) {
+	link->is_sending = true;
+	assert_false(io_send(link->world->io, &link->stream, NULL, 0));
+}
+
+/* A send of nothing ends when there is room: at once, or when the peer has read; meanwhile nobody runs
+ * in circles, and the peer is heard. */
+static void room_is_told(void **state) {
+	struct world *world = world_of(state);
+	struct link *link;
+	int client = client_open(world, FAMILY_V4, &link);
+	await_room(link);
+	UNTIL(world, link->sent == 1);
+
+	size_t length = fill_socket(link);
+	char *back = malloc(length);
+	assert_non_null(back);
+	await_room(link);
+	drive_for(world, 50000000);
+	uint32_t before = world->turns;
+	drive_for(world, 100000000);
+	assert_in_range(world->turns - before, 1, 20);
+	client_write(world, client, "hello", 5);
+	UNTIL(world, link->got_bytes == 5);
+	drive_for(world, 10000000);
+	assert_int_equal(link->sent, 1);
+	client_read(world, client, back, length);
+	UNTIL(world, link->sent == 2);
+
+	(void)link_send(link, "and more", 8, 2);
+	client_read(world, client, back, 8);
+	assert_memory_equal(back, "and more", 8);
+	UNTIL(world, !link->is_sending);
+	free(back);
+	close(client);
+}
+
+/* Who waits for room may be closed, and his peer may go. */
+static void an_end_while_room_is_awaited(void **state) {
+	struct world *world = world_of(state);
+	struct link *kept, *left;
+	int client = client_open(world, FAMILY_V4, &kept), other = client_open(world, FAMILY_V4, &left);
+	(void)fill_socket(kept);
+	(void)fill_socket(left);
+	await_room(kept);
+	await_room(left);
+	drive_for(world, 10000000);
+	link_close(kept);
+	UNTIL(world, world->closed == 1);
+	client_reset(other);
+	UNTIL(world, left->broken == 1 || left->sent == 1);
+	close(client);
+}
+
 /* While one does not read, the others are served. */
 static void a_slow_reader_stops_nobody(void **state) {
 	struct world *world = world_of(state);
@@ -338,6 +404,8 @@ int main(void) {
 		FOR_BOTH(one_piece_to_a_slow_reader),
 		FOR_BOTH(many_pieces_to_a_slow_reader),
 		FOR_BOTH(many_pieces_to_a_slow_reader_over_unix),
+		FOR_BOTH(room_is_told),
+		FOR_BOTH(an_end_while_room_is_awaited),
 		FOR_BOTH(a_slow_reader_stops_nobody),
 		FOR_BOTH(a_paused_stream_gets_nothing),
 		FOR_BOTH(after_a_pause_little_comes_in_a_turn),
