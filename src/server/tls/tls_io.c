@@ -137,15 +137,19 @@ static void on_coming(void *context, const struct io_coming *coming, size_t coun
 		layer->io.events->coming(layer->io.context, plain, found);
 }
 
-/* What comes to those that are secured is to be deciphered: nobody offers room for that. */
-static size_t on_room(void *context, struct io_stream *stream, struct iovec *pieces, size_t most) {
+static size_t on_room(void *context, struct io_stream *inner, struct iovec *pieces, size_t most) {
 	struct tls_layer *layer = context;
-	return layer->io.events->room(layer->io.context, stream, pieces, most);
+	if (!tls_io_is_secured(inner))
+		return layer->io.events->room(layer->io.context, inner, pieces, most);
+	return tls_receive_room(tls_stream_of_inner(inner), pieces, most);
 }
 
-static void on_placed(void *context, struct io_stream *stream, size_t length) {
+static void on_placed(void *context, struct io_stream *inner, size_t length) {
 	struct tls_layer *layer = context;
-	layer->io.events->placed(layer->io.context, stream, length);
+	if (!tls_io_is_secured(inner))
+		layer->io.events->placed(layer->io.context, inner, length);
+	else if (tls_stream_of_inner(inner)->stage == STAGE_OPEN)
+		tls_receive(tls_stream_of_inner(inner), layer->records, length);
 }
 
 static const struct io_events own_events = {on_accepted,  on_received, on_sent,

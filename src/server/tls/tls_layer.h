@@ -23,6 +23,7 @@
 #define KEPT_BYTES_MAX (2u * (TLS_RECORD_BYTES + TLS_RECORD_HEAD_BYTES))
 #define HANDSHAKE_BYTES_MAX 131072u /* of memory, by OpenSSL for one of them */
 #define PLAIN_BYTES 32768u          /* of what is decrypted before it is told */
+#define RECORDS_BYTES 65536u        /* of what is received at once of a large value */
 
 enum tls_stage { STAGE_HELLO, STAGE_HANDSHAKE, STAGE_OPEN, STAGE_FAILED, STAGE_CLOSING };
 
@@ -103,6 +104,7 @@ struct tls_layer {
 	uint32_t out_bytes;        /* of room for what is encrypted at a time: by --ssl-wbuf-size */
 	char gathered[TLS_RECORD_BYTES];
 	char plain[PLAIN_BYTES];
+	char records[RECORDS_BYTES];
 };
 
 static inline struct tls_layer *tls_layer_of(struct io *io) {
@@ -149,6 +151,9 @@ bool tls_send(struct tls_stream *stream, struct iovec *pieces, size_t count);
 /* tls_receive.c: records of one that is open, to bytes, which are told. In a poll. */
 void tls_receive(struct tls_stream *stream, const char *bytes, size_t length);
 void tls_tell_end(struct tls_stream *stream);
+/* Where records are to be received while the connection has room for what they bring: one piece, or
+ * none. */
+size_t tls_receive_room(struct tls_stream *stream, struct iovec *pieces, size_t most);
 
 /* tls_close.c: of one that is not closing yet. `is_heard`: the peer can still be told. */
 void tls_close(struct tls_stream *stream, bool is_heard);
