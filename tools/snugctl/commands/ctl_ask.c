@@ -78,18 +78,24 @@ bool call_is_refused(const struct call *call, const struct reply *reply) {
 	return true;
 }
 
-enum status run_ask(struct call *call) {
-	char line[CALL_LINE_ROOM];
+enum status call_show(struct call *call, const char *line,
+					  void (*print)(const struct reply *reply)) {
 	struct reply reply;
-	if (!call_line(call, line)) return STATUS_USAGE;
 	if (!call_ask(call, line, &reply)) return STATUS_UNREACHABLE;
 	enum status status = call_status(&reply);
 	if (!call_is_refused(call, &reply)) {
 		if (call->options->json)
 			show_json(&reply);
-		else
+		else if (print == NULL)
 			show_table(line, &reply);
+		else
+			print(&reply);
 	}
 	reply_free(&reply);
 	return status;
+}
+
+enum status run_ask(struct call *call) {
+	char line[CALL_LINE_ROOM];
+	return call_line(call, line) ? call_show(call, line, NULL) : STATUS_USAGE;
 }

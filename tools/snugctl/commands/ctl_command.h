@@ -76,6 +76,10 @@ enum status call_status(const struct reply *reply);
 /* The server's sentence, if the answer is a refusal, with where it would be taken; false: it is none. With
  * --json it is on standard output as an object. */
 bool call_is_refused(const struct call *call, const struct reply *reply);
+/* Asks a line and shows what is answered: a refusal as call_is_refused does, else JSON, or what `print`
+ * prints; NULL: the table that is made of any answer (show.h). */
+enum status call_show(struct call *call, const char *line,
+					  void (*print)(const struct reply *reply));
 /* A sentence of the server's, on standard error. */
 void call_say(const char *text);
 /* The control socket that could not be opened, if that is why something was refused. */

@@ -5,7 +5,6 @@
 #include "base/number_text.h"
 #include "ctl_command.h"
 #include "plain.h"
-#include "show.h"
 #include "units.h"
 
 #include <stdio.h>
@@ -81,8 +80,7 @@ static void print_prefixes(const struct reply *reply) {
 	if (figure(reply, "without:items") > 0)
 		print_sum("(without a delimiter)", figure(reply, "without:items"),
 				  figure(reply, "without:bytes"), all_bytes);
-	if (is_inexact)
-		puts("more prefixes than are counted apart: these have so much at least");
+	if (is_inexact) puts("more prefixes than are counted apart: these have so much at least");
 }
 
 static void print_bigkeys(const struct reply *reply) {
@@ -175,31 +173,16 @@ static void print_hotkeys(const struct reply *reply) {
 
 /* ------------------------------------------------------------------ which ------------------ */
 
-static enum status show(struct call *call, const char *line,
-						void (*print)(const struct reply *reply)) {
-	struct reply reply;
-	if (!call_ask(call, line, &reply)) return STATUS_UNREACHABLE;
-	enum status status = call_status(&reply);
-	if (!call_is_refused(call, &reply)) {
-		if (call->options->json)
-			show_json(&reply);
-		else
-			print(&reply);
-	}
-	reply_free(&reply);
-	return status;
-}
-
 enum status run_bigkeys(struct call *call) {
 	char line[CALL_LINE_ROOM];
-	return call_line(call, line) ? show(call, line, print_bigkeys) : STATUS_USAGE;
+	return call_line(call, line) ? call_show(call, line, print_bigkeys) : STATUS_USAGE;
 }
 
 enum status run_hotkeys(struct call *call) {
 	char line[CALL_LINE_ROOM];
-	return call_line(call, line) ? show(call, line, print_hotkeys) : STATUS_USAGE;
+	return call_line(call, line) ? call_show(call, line, print_hotkeys) : STATUS_USAGE;
 }
 
 enum status run_sizes(struct call *call) {
-	return show(call, "snug bigkeys 0", print_sizes);
+	return call_show(call, "snug bigkeys 0", print_sizes);
 }

@@ -1,7 +1,6 @@
 /* ctl_latency.c: latency: how long each command took, from the server's buckets (base/latency.h). A quantile
  * is the upper end of the bucket that it lies in, so it is known to a factor of two; the most is exact. */
 #include "ctl_command.h"
-#include "show.h"
 #include "units.h"
 
 #include "base/number_text.h"
@@ -75,16 +74,5 @@ static void print_commands(const struct reply *reply) {
 
 enum status run_latency(struct call *call) {
 	char line[CALL_LINE_ROOM];
-	struct reply reply;
-	if (!call_line(call, line)) return STATUS_USAGE;
-	if (!call_ask(call, line, &reply)) return STATUS_UNREACHABLE;
-	enum status status = call_status(&reply);
-	if (!call_is_refused(call, &reply)) {
-		if (call->options->json)
-			show_json(&reply);
-		else
-			print_commands(&reply);
-	}
-	reply_free(&reply);
-	return status;
+	return call_line(call, line) ? call_show(call, line, print_commands) : STATUS_USAGE;
 }

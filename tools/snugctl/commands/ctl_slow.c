@@ -1,6 +1,5 @@
 /* ctl_slow.c: slow: the slowest commands as a table, slowest first. */
 #include "ctl_command.h"
-#include "show.h"
 #include "units.h"
 
 #include "base/number_text.h"
@@ -54,16 +53,5 @@ static void print_table(const struct reply *reply) {
 
 enum status run_slow(struct call *call) {
 	char line[CALL_LINE_ROOM];
-	struct reply reply;
-	if (!call_line(call, line)) return STATUS_USAGE;
-	if (!call_ask(call, line, &reply)) return STATUS_UNREACHABLE;
-	enum status status = call_status(&reply);
-	if (!call_is_refused(call, &reply)) {
-		if (call->options->json)
-			show_json(&reply);
-		else
-			print_table(&reply);
-	}
-	reply_free(&reply);
-	return status;
+	return call_line(call, line) ? call_show(call, line, print_table) : STATUS_USAGE;
 }
