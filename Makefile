@@ -183,7 +183,7 @@ bench-back: need-peers build/.with-bench
 
 bench-eviction: need-bench build/.with-bench
 	@$(ninja) --quiet -C build snug-replay
-	@/usr/bin/python3 bench/eviction.py build --out docs/results/eviction.md $(EVICTION_OPTIONS)
+	@/usr/bin/python3 bench/eviction.py build --state build/eviction --out docs/results/eviction.md $(EVICTION_OPTIONS)
 
 count-instructions: need-bench build/.with-bench
 	@$(ninja) --quiet -C build

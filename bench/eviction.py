@@ -1,18 +1,23 @@
 #!/usr/bin/env python3
 """What the cache misses beside the best of the published policies: snug-replay --cache over all loads, policies and limits.
 
-    eviction.py BUILD_DIRECTORY [--trace FILE] [--loads NAME,NAME] [--share 0.2] [--seed 1] [--jobs 2] [--out FILE]
+    eviction.py BUILD_DIRECTORY [--trace FILE] [--loads NAME,NAME] [--share 0.2] [--seed 1] [--jobs 2] [--state DIRECTORY] [--out FILE]
 
 Each load has its number of requests, so that it is larger than the largest cache; --share takes fewer of all. Limits are bytes, or shares of the
 footprint; those below 1 MiB are left out, and those that hold everything. A trace (see --list) is played as a whole. Counts, not times: the same seed gives the same table on any
-machine. Without --out the table is printed.
+machine. What a load gave is kept in --state, so that a run that ended goes on with the same command. Without --out the table is printed.
 """
 
 import argparse
 import concurrent.futures
+import hashlib
 import json
 import pathlib
 import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "defrag-suite"))
+import kept
 
 PEERS = "lru s3fifo sieve lhd arc tinylfu gdsf".split()
 TITLES = {"lru": "LRU", "s3fifo": "S3-FIFO", "sieve": "SIEVE", "lhd": "LHD", "arc": "ARC", "tinylfu": "W-TinyLFU", "gdsf": "GDSF"}
@@ -32,14 +37,35 @@ TRACE = ("1M,1%,5%,20%", 1000000)
 
 
 def play(options, load):
+    """The lines of the replay of a load."""
     limits, requests = LOADS.get(load, TRACE)
-    command = [options.build / "snug-replay", "--cache", load, "--limit", limits, "--requests", int(requests * options.share), "--seed", options.seed,
+    command = ["--cache", load, "--limit", limits, "--requests", int(requests * options.share), "--seed", options.seed,
                "--overhead", OVERHEAD, "--policy", "shard,shard-bytes,snug,snug-bytes," + ",".join(PEERS + SIGHTED), "--json", "--quiet"]
     if load == "trace":
         command += ["--trace", options.trace]
-    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, check=True, text=True)
+    return kept_or_run(options, load, options.build / "snug-replay", [str(part) for part in command])
+
+
+def kept_or_run(options, load, program, command):
+    """What the program answers, line by line, unless a run before has asked the same program the same."""
+    if not options.state:
+        return run(program, command)
+    inputs = [program] + ([options.trace] if load == "trace" else [])
+    state = kept.State(options.state, [command, [hashlib.sha256(path.read_bytes()).hexdigest() for path in inputs]])
+    lines = state.rows(load)
+    if lines is None:
+        lines = run(program, command)
+        state.keep(load, lines)
+    return lines
+
+
+def run(program, command):
+    return subprocess.run([str(program), *command], stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()
+
+
+def cells_of(lines):
     cells = {}
-    for line in done.stdout.splitlines():
+    for line in lines:
         cell = json.loads(line)
         if not LEAST_BYTES <= cell["limit_bytes"] < cell["footprint_bytes"]:
             continue
@@ -105,6 +131,7 @@ def arguments():
     parser.add_argument("--share", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--state", metavar="DIRECTORY", help="keeps there what each load gave: the same command goes on where a run ended")
     parser.add_argument("--out", type=pathlib.Path)
     return parser.parse_args()
 
@@ -113,7 +140,7 @@ def main():
     options = arguments()
     loads = options.loads.split(",") + (["trace"] if options.trace else [])
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        cells = {key: cell for played in pool.map(lambda load: play(options, load), loads) for key, cell in played.items()}
+        cells = {key: cell for lines in pool.map(lambda load: play(options, load), loads) for key, cell in cells_of(lines).items()}
     text = report(options, cells)
     if options.out:
         options.out.write_text(text)

@@ -8,6 +8,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 
 BUILD, ROOT = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 
@@ -36,13 +37,24 @@ def test_rows_and_summary():
         assert f"Of {len(rows)} cells the cache: " in section and f", {above} more than 0.003 worse" in section, section
 
 
+def test_a_run_goes_on():
+    """What is kept is not played again, unless something else is asked for."""
+    with tempfile.TemporaryDirectory() as state:
+        options = ["--loads", "zipf:1.2", "--share", "0.05", "--state", state]
+        text = report(*options)
+        (piece,) = pathlib.Path(state).iterdir()
+        begun = piece.stat().st_mtime_ns
+        assert report(*options) == text and piece.stat().st_mtime_ns == begun
+        assert report(*options, "--seed", "2") != text and piece.stat().st_mtime_ns != begun
+
+
 def test_a_trace_is_played():
     text = report("--loads", "zipf:0.9", "--share", "0.1", "--trace", str(ROOT / "data" / "cloudphysics-first-2000.csv"))
     assert len(rows_of(text)) >= 4 and "--trace FILE" in text, text
 
 
 if __name__ == "__main__":
-    tests = [test_rows_and_summary, test_a_trace_is_played]
+    tests = [test_rows_and_summary, test_a_run_goes_on, test_a_trace_is_played]
     print(f"[==========] Running {len(tests)} test(s).")
     for test in tests:
         test()
