@@ -363,5 +363,6 @@ void scenario_run(const struct script *script, bool is_told, struct scenario_fig
 	*out = (struct scenario_figures){.answers = run->answers,
 									 .direct_reads = scenario.direct_reads,
 									 .trace = run->trace ^ world_now_ns(),
+									 .has_tls = run->has_tls,
 									 .now_ns = world_now_ns()};
 }

@@ -9,6 +9,7 @@ struct scenario_figures {
 	uint64_t answers;
 	uint64_t direct_reads; /* of other workers' items, without a message */
 	uint64_t trace;        /* of all that was said, and when */
+	bool has_tls;          /* a library is in it that the simulation is not linked around */
 	uint64_t now_ns;
 };
 

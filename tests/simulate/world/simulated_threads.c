@@ -378,6 +378,23 @@ time_t __wrap_time(time_t *out) {
 	return now;
 }
 
+/* Libraries that are linked to find this name before the C library's: OpenSSL tells how long a
+ * certificate lasts from now on, and a client is told. */
+time_t time(time_t *out) {
+	return __wrap_time(out);
+}
+
+/* The simulator's own looks at the clock, between runs, are at the real one. */
+int __real_clock_gettime(clockid_t clock, struct timespec *out);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out) {
+	if (!world_in_server()) return __real_clock_gettime(clock, out);
+	bool is_wall = clock == CLOCK_REALTIME;
+	out->tv_sec = (time_t)(is_wall ? os_wall_s() : world_now_s());
+	out->tv_nsec = (long)(world.now_ns % NS_PER_S);
+	return 0;
+}
+
 /* ------------------------------------------------------------------ threads ---------------- */
 
 bool os_thread_start(struct os_thread *thread, void (*run)(void *context), void *context) {
