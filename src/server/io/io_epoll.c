@@ -210,8 +210,9 @@ static bool ask_for_writable(struct epoll_io *self, struct io_stream *stream, bo
 	return true;
 }
 
+/* What is listed to send is looked at all the same: nobody else asks whether it is writable. */
 static void epoll_pause(struct io *io, struct io_stream *stream) {
-	unlist(epoll_of(io), stream);
+	if (LIKELY((stream->state & STREAM_SENDING) == 0)) unlist(epoll_of(io), stream);
 	stream->state |= STREAM_PAUSED;
 }
 

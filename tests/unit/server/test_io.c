@@ -128,6 +128,27 @@ static void many_pieces_to_a_slow_reader_over_unix(void **state) {
 	slow_reader(world_of(state), FAMILY_UNIX, IO_PIECES_MAX);
 }
 
+/* What does not fit goes on, also where nothing is received from then on. */
+static void a_pause_stops_no_send(void **state) {
+	struct world *world = world_of(state);
+	char *bytes = malloc(LARGE_BYTES), *back = malloc(LARGE_BYTES);
+	struct link *link;
+	assert_true(bytes != NULL && back != NULL);
+	fill_pattern(bytes, LARGE_BYTES, 3);
+	int client = client_open(world, FAMILY_V4, &link);
+	for (uint32_t pauses = 1; pauses <= 2; pauses++) {
+		assert_false(link_send(link, bytes, LARGE_BYTES, 3));
+		io_pause(world->io, &link->stream);
+		if (pauses == 2) io_resume(world->io, &link->stream);
+		client_read(world, client, back, LARGE_BYTES);
+		UNTIL(world, !link->is_sending);
+		assert_memory_equal(bytes, back, LARGE_BYTES);
+	}
+	close(client);
+	free(bytes);
+	free(back);
+}
+
 /* ------------------------------------------------------------------ room ------------------- */
 
 /* All that the socket takes; how much that was. */
@@ -404,6 +425,7 @@ int main(void) {
 		FOR_BOTH(one_piece_to_a_slow_reader),
 		FOR_BOTH(many_pieces_to_a_slow_reader),
 		FOR_BOTH(many_pieces_to_a_slow_reader_over_unix),
+		FOR_BOTH(a_pause_stops_no_send),
 		FOR_BOTH(room_is_told),
 		FOR_BOTH(an_end_while_room_is_awaited),
 		FOR_BOTH(a_slow_reader_stops_nobody),
