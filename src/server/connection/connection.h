@@ -124,21 +124,23 @@ struct record {
 	uint64_t list;     /* the list of keys that it is part of, or begins with; 0: none */
 	uint64_t asked_ns; /* its latency counts from then; 0: it is not measured */
 	struct reply reply;
-	uint8_t owner; /* enum record_owner; record_pass */
-	uint8_t says;  /* enum record_says */
-	bool is_away;  /* the request is lent to the key's owner */
-	bool is_ready; /* can be said */
-	bool is_mute;  /* nothing is said */
-	uint32_t text_bytes;
+	uint8_t owner;                       /* enum record_owner; record_pass */
+	uint8_t says;                        /* enum record_says */
+	bool is_away;                        /* the request is lent to the key's owner */
+	bool is_ready;                       /* can be said */
+	bool is_mute;                        /* nothing is said */
+	uint8_t tail_bytes;                  /* OUTPUT: what is to go behind the value */
+	uint32_t text_bytes;                 /* OUTPUT: the value's head, of which nothing has gone */
 	uint32_t list_bytes;                 /* SAYS_TEXT: so many of the first ones are of `list` */
 	_Alignas(64) struct request request; /* its lines go to the owner and back */
-	uint32_t lease_offset; /* OUTPUT: what has been sent; SINK: what has been filled */
+	uint32_t lease_offset; /* OUTPUT: what of the value has been sent; SINK: what has been filled */
 	uint32_t window_at;    /* the window's extent that comes next */
 	uint32_t window_used;  /* SINK: how much of it is filled */
-	uint32_t sending_bytes;
+	uint32_t sending_bytes; /* OUTPUT: with head and tail */
 	uint32_t errand_worker; /* to be visited next */
 	struct record *next_errand;
-	/* what the reply and the operation refer to, then room for the value or the text */
+	/* what the reply and the operation refer to, then room for the value or the text; OUTPUT: the
+	 * value's head, its tail, the pieces of a send */
 	_Alignas(64) char bytes[RECORD_ROOM];
 	snug_extent window[REQUEST_EXTENTS];
 };
@@ -147,7 +149,12 @@ _Static_assert(offsetof(struct record, request) == 128, "what all records have i
 _Static_assert(offsetof(struct record, bytes) == 448, "connection_memory.c fetches its lines");
 _Static_assert(sizeof(struct record) <= RECORD_BYTES, "a record is a cell");
 _Static_assert(LEASE_PIECES <= IO_PIECES_MAX, "a send takes them");
-_Static_assert(LEASE_PIECES * sizeof(struct iovec) <= RECORD_ROOM, "a record has room for them");
+
+/* Where the pieces, and before them the tail, stand in the record of a leased value. */
+#define LEASE_PIECES_AT (RECORD_ROOM - LEASE_PIECES * (uint32_t)sizeof(struct iovec))
+#define LEASE_TAIL_AT (LEASE_PIECES_AT - ANSWER_TAIL_BYTES)
+_Static_assert(LEASE_PIECES_AT % _Alignof(struct iovec) == 0, "pieces are aligned");
+_Static_assert(ANSWER_BYTES_MAX <= LEASE_TAIL_AT, "there is room for any head before them");
 
 #define READ_BYTES_MAX 4096u /* of another's value: larger ones are leased */
 _Static_assert(READ_BYTES_MAX >= RECORD_ROOM, "what waits in a record was read as a whole");
@@ -321,7 +328,7 @@ static inline bool connection_is_away(const struct connection *connection, uint6
 	return keys->count > 1 || (keys->count == 1 && keys->tags == name >> AWAY_TAG_SHIFT);
 }
 
-/* that an answer takes besides at most: before and behind a leased value */
+/* that an answer takes besides at most */
 #define ANSWER_BLOCKS 2u
 
 /* The reserve is for what is needed to end what was begun: the first blocks for answers that come
@@ -567,8 +574,10 @@ static inline uint32_t output_left(const struct connection *connection) {
 }
 void output_wrote(struct connection *connection, uint32_t bytes);
 bool output_append(struct connection *connection, const char *bytes, size_t length);
-/* The record's lease goes out from here on; the record is the output's. */
-void output_append_lease(struct connection *connection, struct record *record);
+/* The record's lease goes out from here on, between `head_bytes` that the record begins with and a
+ * tail; the record is the output's. */
+void output_append_lease(struct connection *connection, struct record *record, size_t head_bytes,
+						 struct answer_tail tail);
 void output_flush(struct connection *connection);
 /* All that is queued goes nowhere. */
 void output_drop(struct connection *connection);

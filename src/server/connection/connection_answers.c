@@ -129,13 +129,6 @@ static void say_copied(struct connection *connection, char *head, size_t head_by
 		(void)output_append(connection, tail.text, tail.length);
 }
 
-/* Behind the head: a value that goes from where it lies. */
-static void say_leased(struct connection *connection, struct record *record,
-					   struct answer_tail tail) {
-	output_append_lease(connection, record);
-	if (!connection->is_closing) (void)output_append(connection, tail.text, tail.length);
-}
-
 /* As say_copied, of a value of the own shard that was just found; nothing in between takes memory
  * from the shard. */
 static void say_own(struct connection *connection, const snug_item *item, char *head,
@@ -185,28 +178,43 @@ static size_t refuse_value(struct command *command, char *text, bool *has_value)
 	return answer_head(&command->reply, &command->operation, text, has_value);
 }
 
-static void say_now(struct connection *connection, struct command *command) {
-	const snug_item *item = &command->operation.item;
+/* Of what is not copied, if the client wants it. */
+static void say_large(struct connection *connection, struct command *command) {
+	char head[ANSWER_BYTES_MAX];
 	struct record *lease = NULL;
 	bool has_value = false;
-	char *head = output_room(connection, ANSWER_ROOM);
-	if (head == NULL) return;
 	size_t length = answer_head(&command->reply, &command->operation, head, &has_value);
-	if (UNLIKELY(has_value && item->value_bytes > COPY_BYTES_MAX)) {
-		lease = take_lease(connection, item);
+	if (has_value) {
+		lease = take_lease(connection, &command->operation.item);
 		if (lease == NULL) length = refuse_value(command, head, &has_value);
 	}
 	struct answer_tail tail = answer_tail(&command->reply, &command->operation, has_value);
+	note_failure(&connection->failed_list, connection_list(connection), &command->operation);
+	if (LIKELY(lease != NULL)) {
+		memcpy(lease->bytes, head, length);
+		output_append_lease(connection, lease, length, tail);
+	} else if (output_append(connection, head, length)) {
+		(void)output_append(connection, tail.text, tail.length);
+	}
+}
+
+static void say_now(struct connection *connection, struct command *command) {
+	const snug_item *item = &command->operation.item;
+	bool has_value = false;
+	if (UNLIKELY(command->operation.status == STATUS_FOUND && item->value_bytes > COPY_BYTES_MAX)) {
+		say_large(connection, command);
+		return;
+	}
+	char *head = output_room(connection, ANSWER_ROOM);
+	if (head == NULL) return;
+	size_t length = answer_head(&command->reply, &command->operation, head, &has_value);
+	struct answer_tail tail = answer_tail(&command->reply, &command->operation, has_value);
 	if (length + tail.length == 0) return;
 	note_failure(&connection->failed_list, connection_list(connection), &command->operation);
-	if (UNLIKELY(lease != NULL)) {
-		output_wrote(connection, (uint32_t)length);
-		say_leased(connection, lease, tail);
-	} else if (has_value) {
+	if (has_value)
 		say_own(connection, item, head, length, tail);
-	} else {
+	else
 		say_copied(connection, head, length, head, 0, tail);
-	}
 }
 
 /* The same into a record: with the value, or, if that is too large, with a lease on it. */
@@ -356,12 +364,30 @@ static bool is_passed_over(const struct connection *connection, const struct rec
 	return UNLIKELY(record->list != 0 && record->list == connection->failed_list);
 }
 
+/* The head takes the place of what the record has kept of the command. */
+static bool say_leased(struct connection *connection, struct record *record) {
+	const struct operation *operation = &record->request.operation;
+	char head[ANSWER_BYTES_MAX];
+	bool has_value = false;
+	size_t length = answer_head(&record->reply, operation, head, &has_value);
+	struct answer_tail tail = answer_tail(&record->reply, operation, has_value);
+	if (has_value) {
+		memcpy(record->bytes, head, length);
+		output_append_lease(connection, record, length, tail);
+	} else if (output_append(connection, head, length)) {
+		(void)output_append(connection, tail.text, tail.length);
+	}
+	return has_value;
+}
+
 /* Into the output. Tells whether the record is still in use there. */
 static bool say_answer(struct connection *connection, struct record *record) {
 	const struct operation *operation = &record->request.operation;
 	bool has_value = false;
 	if (is_passed_over(connection, record)) return false;
 	if (!record->is_mute) connection_watch(connection, &record->reply, operation);
+	if (operation->lease.ref != 0 && operation->status == STATUS_FOUND && !record->is_mute)
+		return say_leased(connection, record);
 	char *head = record->is_mute ? NULL : output_room(connection, ANSWER_ROOM);
 	if (head == NULL) return false;
 	size_t length = answer_head(&record->reply, operation, head, &has_value);
@@ -369,11 +395,6 @@ static bool say_answer(struct connection *connection, struct record *record) {
 	if (length + tail.length == 0) return false;
 	note_failure(&connection->failed_list, record->list, operation);
 	size_t value_bytes = has_value ? operation->item.value_bytes : 0;
-	if (has_value && !record->request.value_in_room && operation->lease.ref != 0) {
-		output_wrote(connection, (uint32_t)length);
-		say_leased(connection, record, tail);
-		return true;
-	}
 	if (SNUG_GUARD(record->request.value_in_room || value_bytes == 0))
 		say_copied(connection, head, length, value_bytes > 0 ? record->request.room : head,
 				   value_bytes, tail);
@@ -384,12 +405,15 @@ static bool say_answer(struct connection *connection, struct record *record) {
 
 static bool say_text(struct connection *connection, struct record *record) {
 	uint32_t passed_over_bytes = is_passed_over(connection, record) ? record->list_bytes : 0;
+	const struct operation *operation = &record->request.operation;
+	if (operation->lease.ref != 0 && passed_over_bytes == 0) {
+		output_append_lease(connection, record, record->text_bytes,
+							answer_tail(&record->reply, operation, true));
+		return true;
+	}
 	output_append(connection, record->bytes + passed_over_bytes,
 				  record->text_bytes - passed_over_bytes);
-	if (passed_over_bytes > 0 && record->request.operation.lease.ref != 0) return false;
-	if (record->request.operation.lease.ref == 0 || connection->is_closing) return false;
-	say_leased(connection, record, answer_tail(&record->reply, &record->request.operation, true));
-	return true;
+	return false;
 }
 
 /* Part of the answer was said: the rest comes in its place. False: nobody listens any more. */

@@ -1,13 +1,15 @@
 /* server/connection/connection_output.c: bytes out: blocks and leased values, in order.
  *
- *     first_out -> [block: VALUE k 0 100000] -> [lease: window of extents] -> [block: \r\n END]
+ *     first_out -> [block: END, VALUE a 0 5 ..] -> [lease: VALUE k 0 100000, extents, \r\n END] -> ..
  *     block        begin ........ sending ........ end
  *                  is being sent  |  queued behind it meanwhile
+ *     lease        its record: [head][tail][pieces of a send][window of extents]
  *
  * What is queued in a turn goes in one send, as far as PIECES reach; with a leased value, LEASE_PIECES,
  * which stand in its record. While a send is under way more may be queued behind it; a block knows how
  * far it is being sent. A leased value is sent window by window, and given back to its owner when the
- * last byte has gone.
+ * last byte has gone. Its head and its tail stand in its record: so who does not read holds no blocks
+ * for them.
  *
  * Bytes that are being sent are not moved and not given back: the kernel may look at them until the
  * io says that they have gone, or that it has let go of the stream. */
@@ -102,9 +104,14 @@ bool output_append(struct connection *connection, const char *bytes, size_t leng
 	return true;
 }
 
-void output_append_lease(struct connection *connection, struct record *record) {
+void output_append_lease(struct connection *connection, struct record *record, size_t head_bytes,
+						 struct answer_tail tail) {
 	SNUG_ASSERT(record->connection == connection && record->request.operation.lease.ref != 0);
+	SNUG_ASSERT(head_bytes <= ANSWER_BYTES_MAX && tail.length <= ANSWER_TAIL_BYTES);
 	record_pass(record, RECORD_HELD, RECORD_OUTPUT);
+	record->text_bytes = (uint32_t)head_bytes;
+	record->tail_bytes = (uint8_t)tail.length;
+	memcpy(record->bytes + LEASE_TAIL_AT, tail.text, ANSWER_TAIL_BYTES);
 	record->out.is_lease = true;
 	record->lease_offset = 0;
 	record->window_at = 0;
@@ -120,7 +127,9 @@ void output_append_lease(struct connection *connection, struct record *record) {
 /* The next extents, if all of the last ones have gone. */
 static void want_window(struct record *record) {
 	SNUG_ASSERT(record->owner == RECORD_OUTPUT);
-	if (record->is_away || record->window_at < record->request.window_count) return;
+	if (record->is_away || lease_left(record) == 0 ||
+		record->window_at < record->request.window_count)
+		return;
 	record->request.kind = REQUEST_WINDOW;
 	record->request.window_offset = record->lease_offset;
 	record->window_at = 0;
@@ -147,28 +156,34 @@ static void add_piece(struct gathered *gathered, void *bytes, size_t length) {
 }
 
 /* With a leased value there are more pieces than a connection has room for. They stand in its record,
- * at the end of what it has said before and needs no more; it is there until all of them have
- * gone. */
+ * behind its head and tail; it is there until all of them have gone. */
 static struct gathered room_for_pieces(struct connection *connection) {
 	struct out *out = connection->first_out;
 	while (out != NULL && !out->is_lease) out = out->next;
 	if (LIKELY(out == NULL)) return (struct gathered){.pieces = connection->pieces, .most = PIECES};
-	char *room = lease_of(out)->bytes + RECORD_ROOM - LEASE_PIECES * sizeof(struct iovec);
+	char *room = lease_of(out)->bytes + LEASE_PIECES_AT;
 	return (struct gathered){.pieces = (struct iovec *)(void *)room, .most = LEASE_PIECES};
 }
 
-/* The pieces of a lease that there are; tells whether all of it is among them. */
+/* The pieces of a lease that there are, with its head and its tail; tells whether all of it is among
+ * them. */
 static bool gather_lease(struct record *record, struct gathered *gathered) {
 	want_window(record);
 	if (record->is_away) return false;
 	const struct request *request = &record->request;
-	uint64_t before_bytes = gathered->bytes;
+	uint64_t before_bytes = gathered->bytes, all_bytes = record->text_bytes + lease_left(record);
+	if (record->text_bytes > 0) add_piece(gathered, record->bytes, record->text_bytes);
 	for (; record->window_at < request->window_count && !is_full(gathered); record->window_at++) {
 		const snug_extent *extent = &record->window[record->window_at];
 		add_piece(gathered, extent->data, extent->length);
 	}
+	bool is_whole = gathered->bytes - before_bytes == all_bytes;
+	if (is_whole && record->tail_bytes > 0) {
+		is_whole = gathered->count < gathered->most;
+		if (is_whole) add_piece(gathered, record->bytes + LEASE_TAIL_AT, record->tail_bytes);
+	}
 	record->sending_bytes = (uint32_t)(gathered->bytes - before_bytes);
-	return record->sending_bytes == lease_left(record);
+	return is_whole;
 }
 
 static struct gathered gather(struct connection *connection) {
@@ -202,14 +217,20 @@ static bool block_sent(struct connection *connection, struct block *block) {
 
 static bool lease_sent(struct connection *connection, struct record *record) {
 	uint32_t bytes = record->sending_bytes;
-	SNUG_ASSERT(bytes <= lease_left(record) && bytes <= connection->leased_bytes);
-	record->sending_bytes = 0;
-	record->lease_offset += bytes;
-	connection->leased_bytes -= bytes;
-	turn_of(connection)->leased_bytes -= bytes;
+	if (bytes == 0) return false;
+	SNUG_ASSERT(bytes >= record->text_bytes);
 	connection->worker->connections.written_bytes += bytes;
-	if (record->is_away || lease_left(record) > 0) return false;
-	SNUG_ASSERT(connection->output_bytes >= COPY_BYTES_MAX);
+	bytes -= record->text_bytes;
+	record->sending_bytes = record->text_bytes = 0;
+	uint32_t value_bytes = (uint32_t)smaller(bytes, lease_left(record));
+	SNUG_ASSERT(value_bytes <= connection->leased_bytes);
+	SNUG_ASSERT(bytes == value_bytes || bytes == value_bytes + record->tail_bytes);
+	record->lease_offset += value_bytes;
+	connection->leased_bytes -= value_bytes;
+	turn_of(connection)->leased_bytes -= value_bytes;
+	if (bytes > value_bytes) record->tail_bytes = 0;
+	if (record->tail_bytes > 0 || lease_left(record) > 0) return false;
+	SNUG_ASSERT(!record->is_away && connection->output_bytes >= COPY_BYTES_MAX);
 	connection->output_bytes -= COPY_BYTES_MAX;
 	drop_first(connection);
 	record_pass(record, RECORD_OUTPUT, RECORD_HELD);

@@ -493,6 +493,31 @@ static void large_values_go_several_at_once(void **state) {
 	assert_int_equal(leases, 1);
 }
 
+/* Sends that are full behind a head, amid a value, before a tail. */
+static void large_values_are_cut_into_sends_at_each_seam(void **state) {
+	const char *key[] = {own_key[0], far_key[0]};
+	uint32_t client = world_connect(0);
+	(void)state;
+	for (uint32_t pages = 3; pages <= LEASE_PIECES + 2; pages++) {
+		struct words words = {0}, answers = {0};
+		size_t bytes = (size_t)pages * 4096;
+		for (uint32_t i = 0; i < 2; i++) {
+			store_words(&words, key[i], bytes, "");
+			words_print(&answers, "STORED\r\n");
+		}
+		for (uint32_t i = 0; i < 12; i++) {
+			words_print(&words, "get %s\r\n", key[i % 3 == 1]);
+			value_answer(&answers, key[i % 3 == 1], bytes);
+		}
+		fake_socket(client)->sends_later = pages % 2 == 1;
+		fake_send(client, words.bytes, words.length);
+		world_settle();
+		expect_bytes(client, answers.bytes, answers.length);
+		words_clear(&words);
+		words_clear(&answers);
+	}
+}
+
 /* Who does not read is not received from any more; what was on its way when he was paused comes
  * once; and he goes on where he was. */
 static void who_does_not_read_is_paused_and_goes_on(void **state) {
@@ -581,6 +606,7 @@ int main(void) {
 		TEST(who_always_waits_for_something_still_reads),
 		TEST(what_is_not_read_is_kept_within_bounds),
 		TEST(large_values_go_several_at_once),
+		TEST(large_values_are_cut_into_sends_at_each_seam),
 		TEST(who_does_not_read_is_paused_and_goes_on),
 		TEST(who_was_paused_is_received_from_when_nothing_is_left),
 		TEST(a_flood_gives_others_their_turn),
