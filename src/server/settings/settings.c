@@ -23,6 +23,7 @@
 #include "base/bits.h"
 
 #include <sched.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -72,6 +73,23 @@ static void settle_threads(struct settings *settings) {
 	settings->accept_threads = (uint32_t)smaller(settings->accept_threads, settings->threads);
 }
 
+/* What does not fit is told where it was given: by file and line, or as the option. */
+__attribute__((format(printf, 3, 4))) static bool misfit(struct settings_reader *reader,
+														 const char *name, const char *format,
+														 ...) {
+	const struct settings_option *option = settings_find_name(name, strlen(name));
+	const struct settings_place *place = &reader->place[option - settings_options];
+	char sentence[800];
+	va_list values;
+	va_start(values, format);
+	(void)vsnprintf(sentence, sizeof sentence, format, values);
+	va_end(values);
+	if (place->file == NULL) return settings_refuse(reader, "--%s: %s", name, sentence);
+	if (place->line == 0)
+		return settings_refuse(reader, "%.380s: %s: %s", place->file, name, sentence);
+	return settings_refuse(reader, "%.380s:%u: %s: %s", place->file, place->line, name, sentence);
+}
+
 static bool fits_connections(struct settings_reader *reader) {
 	struct settings *settings = reader->settings;
 	uint64_t bytes = settings->memory_bytes / CONNECTION_SHARE;
@@ -83,9 +101,8 @@ static bool fits_connections(struct settings_reader *reader) {
 		settings->connection_memory_bytes = bytes;
 	}
 	if (settings->connection_memory_bytes / settings->threads < SETTINGS_CONNECTION_MIN_BYTES)
-		return settings_refuse(
-			reader, "--connection-memory: too little for %u workers: each needs 1m at least",
-			settings->threads);
+		return misfit(reader, "connection-memory",
+					  "too little for %u workers: each needs 1m at least", settings->threads);
 	return true;
 }
 
@@ -103,11 +120,10 @@ static bool fits_item(struct settings_reader *reader, uint64_t share_bytes) {
 	uint64_t most_bytes = item_most_bytes(share_bytes);
 	if (settings->item_max_bytes <= most_bytes) return true;
 	if (was_given(reader, "max-item-size"))
-		return settings_refuse(
-			reader,
-			"--max-item-size: a worker of %llu bytes holds at most %llu; give more memory (-m) or "
-			"fewer threads (-t)",
-			(unsigned long long)share_bytes, (unsigned long long)most_bytes);
+		return misfit(reader, "max-item-size",
+					  "a worker of %llu bytes holds at most %llu; give more memory (-m) or "
+					  "fewer threads (-t)",
+					  (unsigned long long)share_bytes, (unsigned long long)most_bytes);
 	settings->item_max_bytes = most_bytes;
 	return true;
 }
@@ -116,20 +132,18 @@ static bool fits_memory(struct settings_reader *reader) {
 	struct settings *settings = reader->settings;
 	uint64_t share_bytes = settings->memory_bytes / settings->threads;
 	if (share_bytes < SNUG_LIMIT_MIN_BYTES)
-		return settings_refuse(
-			reader,
-			"--memory-limit: too little for %u workers: each needs %zuk at least, so %zuk; or give "
-			"fewer threads (-t)",
-			settings->threads, SNUG_LIMIT_MIN_BYTES >> 10,
-			(SNUG_LIMIT_MIN_BYTES >> 10) * settings->threads);
+		return misfit(reader, "memory-limit",
+					  "too little for %u workers: each needs %zuk at least, so %zuk; or give "
+					  "fewer threads (-t)",
+					  settings->threads, SNUG_LIMIT_MIN_BYTES >> 10,
+					  (SNUG_LIMIT_MIN_BYTES >> 10) * settings->threads);
 	if (settings->memory_max_bytes == 0) settings->memory_max_bytes = settings->memory_bytes;
 	if (settings->memory_max_bytes < settings->memory_bytes)
-		return settings_refuse(reader, "--memory-max: less than the memory limit");
+		return misfit(reader, "memory-max", "less than the memory limit");
 	if (settings->memory_max_bytes / settings->threads > SNUG_LIMIT_MAX_BYTES)
-		return settings_refuse(
-			reader,
-			"--memory-limit: too much for %u workers: each can use %zug; give more threads (-t)",
-			settings->threads, SNUG_LIMIT_MAX_BYTES >> 30);
+		return misfit(reader, "memory-limit",
+					  "too much for %u workers: each can use %zug; give more threads (-t)",
+					  settings->threads, SNUG_LIMIT_MAX_BYTES >> 30);
 	return fits_item(reader, share_bytes) && fits_connections(reader);
 }
 
@@ -141,24 +155,24 @@ static bool fits_paths(struct settings_reader *reader) {
 	const struct settings *settings = reader->settings;
 	if (settings->socket_path[0] != '\0' &&
 		strcmp(settings->socket_path, settings->control_path) == 0)
-		return settings_refuse(reader, "--control: the same path as --unix-socket");
+		return misfit(reader, "control", "the same path as --unix-socket");
 	bool has_control = settings_wants_control(settings);
 	if (settings->control_only && !has_control)
-		return settings_refuse(
-			reader, "--control-only: there is no control socket; name one with --control");
+		return misfit(reader, "control-only",
+					  "there is no control socket; name one with --control");
 	if (settings->control_only && settings->open_commands)
-		return settings_refuse(reader, "--open-commands: the opposite of --control-only");
+		return misfit(reader, "open-commands", "the opposite of --control-only");
 	if (settings->control_group[0] != '\0' && !has_control)
-		return settings_refuse(
-			reader, "--control-group: there is no control socket; name one with --control");
+		return misfit(reader, "control-group",
+					  "there is no control socket; name one with --control");
 	if (!settings->daemonize) return true;
 	if (is_relative(settings->socket_path) ||
 		(has_control && is_relative(settings->control_path)) || is_relative(settings->pid_file) ||
 		is_relative(settings->memory_file) || is_relative(settings->auth_file) ||
 		is_relative(settings->ssl_chain_cert) || is_relative(settings->ssl_key) ||
 		is_relative(settings->ssl_ca_cert))
-		return settings_refuse(
-			reader, "--daemon: paths must be absolute, because a daemon leaves its directory");
+		return misfit(reader, "daemon",
+					  "paths must be absolute, because a daemon leaves its directory");
 	return true;
 }
 
@@ -167,8 +181,8 @@ static bool fits_secret(struct settings_reader *reader) {
 	if (digits[0] == '\0') return true;
 	if (strlen(digits) != 2 * SNUG_HASH_SECRET_BYTES ||
 		strspn(digits, "0123456789abcdefABCDEF") != strlen(digits))
-		return settings_refuse(reader, "--hash-secret: not %u hexadecimal digits",
-							   2 * SNUG_HASH_SECRET_BYTES);
+		return misfit(reader, "hash-secret", "not %u hexadecimal digits",
+					  2 * SNUG_HASH_SECRET_BYTES);
 	return true;
 }
 
@@ -198,21 +212,20 @@ static bool fits_tls(struct settings_reader *reader) {
 		enum settings_tls tls;
 		bool has_prefix = settings_listen_address(settings, entry, &tls) != entry;
 		if (has_prefix && !settings->ssl_enabled)
-			return settings_refuse(reader, "--listen: '%s' needs --enable-ssl (-Z)", entry);
+			return misfit(reader, "listen", "'%s' needs --enable-ssl (-Z)", entry);
 		asks_clients |= tls == SETTINGS_TLS_CERTIFIED;
 	}
 	if (settings->http_ssl && settings->http[0] == '\0')
-		return settings_refuse(reader, "--http-ssl: needs --http");
+		return misfit(reader, "http-ssl", "needs --http");
 	if (settings->http_ssl && !settings->ssl_enabled)
-		return settings_refuse(reader, "--http-ssl: needs --enable-ssl (-Z)");
+		return misfit(reader, "http-ssl", "needs --enable-ssl (-Z)");
 	if (settings->http_ssl && settings->ssl_keyformat != 1)
-		return settings_refuse(reader, "--http-ssl: needs a key as PEM: --ssl-keyformat 1");
+		return misfit(reader, "http-ssl", "needs a key as PEM: --ssl-keyformat 1");
 	if (!settings->ssl_enabled) return true;
 	if (!settings_want_tcp(settings))
-		return settings_refuse(reader,
-							   "--enable-ssl: there is no TCP port; a unix socket has no TLS");
+		return misfit(reader, "enable-ssl", "there is no TCP port; a unix socket has no TLS");
 	if (settings->ssl_chain_cert[0] == '\0')
-		return settings_refuse(reader, "--enable-ssl: needs a certificate: --ssl-chain-cert");
+		return misfit(reader, "enable-ssl", "needs a certificate: --ssl-chain-cert");
 	if (asks_clients && settings->ssl_ca_cert[0] == '\0')
 		text_print(reader->text, "--ssl-verify-mode: no client's certificate is right without "
 								 "--ssl-ca-cert\n");
@@ -222,12 +235,12 @@ static bool fits_tls(struct settings_reader *reader) {
 static bool is_address(struct settings_reader *reader, const char *option, const char *text) {
 	struct address_text address;
 	if (text[0] != '\0' && text[strspn(text, "0123456789")] == '\0')
-		return settings_refuse(
-			reader, "--%s: '%s' is a port without an address: 127.0.0.1:%s, or *:%s for all",
-			option, text, text, text);
+		return misfit(reader, option,
+					  "'%s' is a port without an address: 127.0.0.1:%s, or *:%s for all", text,
+					  text, text);
 	if (address_read(text, &address) && address.host_length > 0) return true;
-	return settings_refuse(
-		reader, "--%s: '%s' is not an address: HOST, HOST:PORT, [IPv6]:PORT or *", option, text);
+	return misfit(reader, option, "'%s' is not an address: HOST, HOST:PORT, [IPv6]:PORT or *",
+				  text);
 }
 
 static bool fits_addresses(struct settings_reader *reader) {

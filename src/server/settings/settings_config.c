@@ -1,6 +1,6 @@
 /* server/settings/settings_config.c: the config file. A line is empty, a comment (#), or `long-name
  * = value`; a switch is on or off. What is wrong is told with file and line, in the words of the
- * command line.
+ * command line; so is what is found only when all is read, since it does not fit with the rest.
  *
  *     # a cache for the web servers
  *     memory-limit = 4096
@@ -29,9 +29,11 @@ static char *trim(char *text) {
 	return text;
 }
 
-/* Where an option was given in this file, by its place in the table; 0: nowhere yet. */
-struct given_lines {
-	unsigned of_option[SETTINGS_OPTION_COUNT];
+struct source {
+	const char *path;
+	unsigned number; /* of the line, from 1 */
+	/* where an option was given in this file, by its place in the table; 0: nowhere yet */
+	unsigned given[SETTINGS_OPTION_COUNT];
 };
 
 static bool has_comment(const char *value) {
@@ -41,20 +43,22 @@ static bool has_comment(const char *value) {
 }
 
 static bool set_once(struct settings_reader *reader, const struct settings_option *option,
-					 const char *where, const char *value, struct given_lines *given,
-					 unsigned number) {
-	unsigned *before = &given->of_option[option - settings_options];
-	if (*before != 0 && option->kind != KIND_LIST)
-		return settings_refuse(reader, "%s: given in line %u already", where, *before);
-	*before = number;
+					 const char *where, const char *value, struct source *source) {
+	size_t index = (size_t)(option - settings_options);
+	unsigned before = source->given[index];
+	if (before != 0 && option->kind != KIND_LIST)
+		return settings_refuse(reader, "%s: given in line %u already", where, before);
+	source->given[index] = source->number;
 	if (has_comment(value))
 		return settings_refuse(reader, "%s: '%s': a comment (#) stands on a line of its own", where,
 							   value);
-	return settings_set(reader, option, where, value);
+	if (!settings_set(reader, option, where, value)) return false;
+	reader->place[index] = (struct settings_place){source->path, before == 0 ? source->number : 0};
+	return true;
 }
 
 static bool read_line(struct settings_reader *reader, const char *place, char *line,
-					  struct given_lines *given, unsigned number) {
+					  struct source *source) {
 	char *key = trim(line);
 	if (*key == '\0' || *key == '#') return true;
 	char *value = strchr(key, '=');
@@ -67,7 +71,7 @@ static bool read_line(struct settings_reader *reader, const char *place, char *l
 	(void)snprintf(where, sizeof where, "%s: %s", place, key);
 	const struct settings_option *option = settings_find_name(key, strlen(key));
 	if (option != NULL && settings_kept(option))
-		return set_once(reader, option, where, value, given, number);
+		return set_once(reader, option, where, value, source);
 	if (option != NULL) return settings_refuse(reader, "%s: only on the command line", where);
 	const struct settings_stranger *stranger = settings_find_stranger(0, key, strlen(key));
 	if (stranger != NULL) return settings_meet_stranger(reader, stranger, where, value);
@@ -80,15 +84,14 @@ bool settings_read_config(struct settings_reader *reader, const char *path) {
 	memset(reader->listed, 0, sizeof reader->listed);
 	char *line = NULL;
 	size_t room = 0;
-	unsigned number = 0;
 	bool is_fine = true;
-	struct given_lines given = {{0}};
+	struct source source = {.path = path};
 	for (ssize_t length; is_fine && (length = getline(&line, &room, file)) >= 0;) {
 		char place[400];
-		(void)snprintf(place, sizeof place, "%.380s:%u", path, ++number);
+		(void)snprintf(place, sizeof place, "%.380s:%u", path, ++source.number);
 		/* What follows a NUL would be passed over. */
 		is_fine = strlen(line) == (size_t)length
-					  ? read_line(reader, place, line, &given, number)
+					  ? read_line(reader, place, line, &source)
 					  : settings_refuse(reader, "%s: has a NUL byte; is it a text?", place);
 	}
 	if (is_fine && ferror(file))

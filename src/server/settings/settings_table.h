@@ -364,11 +364,18 @@ enum { SETTINGS_OPTION_COUNT = SETTINGS_TABLE(SETTINGS_COUNT_ROW) };
 
 extern const struct settings_option settings_options[SETTINGS_OPTION_COUNT];
 
+/* Where an option was given last. */
+struct settings_place {
+	const char *file; /* NULL: on the command line, or nowhere; lives as long as the arguments */
+	unsigned line;    /* from 1; 0: several lines of the file, each with entries of a list */
+};
+
 /* What reads options, one source after the other. */
 struct settings_reader {
 	struct settings *settings;
 	struct text *text; /* notes; when something is refused, why */
 	bool given[SETTINGS_OPTION_COUNT];
+	struct settings_place place[SETTINGS_OPTION_COUNT];
 	bool only_checks; /* --check-config */
 	/* By the source that is being read: its first entry of a list replaces what an earlier source
 	 * said. */

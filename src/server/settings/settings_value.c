@@ -234,6 +234,7 @@ bool settings_set(struct settings_reader *reader, const struct settings_option *
 				  : option->kind == KIND_TEXT ? set_text(reader, option, where, value)
 											  : set_number(reader, option, where, value);
 	if (is_set) reader->given[option - settings_options] = true;
+	reader->place[option - settings_options] = (struct settings_place){0};
 	return is_set;
 }
 

@@ -614,6 +614,17 @@ static void refuses_a_config_file_by_line(void **state) {
 		{"listen = 1.1.1.1\t# web",
 		 "1: listen: '1.1.1.1\t# web': a comment (#) stands on a line of its own"},
 		{"threads = 1\nport = 0\nthreads = 1\n", "3: threads: given in line 1 already"},
+		/* what is found only when all is read */
+		{"threads = 1\nhttp = 8211\n",
+		 "2: http: '8211' is a port without an address: 127.0.0.1:8211, or *:8211 for all"},
+		{"#\nmemory-max = 63", "2: memory-max: less than the memory limit"},
+		{"memory-limit = 1\nthreads = 8",
+		 "1: memory-limit: too little for 8 workers: each needs 256k at least, so 2048k; or give "
+		 "fewer threads (-t)"},
+		{"control = none\ncontrol-only = on",
+		 "2: control-only: there is no control socket; name one with --control"},
+		{"listen = 1.1.1.1\nlisten = mtls:1.1.1.2\nhttp-host = a\n",
+		 " listen: 'mtls:1.1.1.2' needs --enable-ssl (-Z)"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		char path[32];
@@ -625,6 +636,21 @@ static void refuses_a_config_file_by_line(void **state) {
 		refused(line, sentence);
 		assert_int_equal(unlink(path), 0);
 	}
+}
+
+/* Whoever gives it on the command line, beside a file, is told of the command line. */
+static void names_the_place_that_decides(void **state) {
+	(void)state;
+	char path[32];
+	char line[96];
+	char sentence[128];
+	write_config(path, "memory-limit = 128\nmemory-max = 256\n");
+	(void)snprintf(line, sizeof line, "--memory-max 63 --config %s", path);
+	refused(line, "--memory-max: less than the memory limit");
+	(void)snprintf(line, sizeof line, "-m 512 --config %s", path);
+	(void)snprintf(sentence, sizeof sentence, "%s:2: memory-max: less than the memory limit", path);
+	refused(line, sentence);
+	assert_int_equal(unlink(path), 0);
 }
 
 /* What follows a NUL byte would not be read. */
@@ -786,6 +812,7 @@ int main(void) {
 		cmocka_unit_test(lists_do_not_touch_each_other),
 		cmocka_unit_test(each_config_file_has_its_own_addresses),
 		cmocka_unit_test(refuses_a_config_file_by_line),
+		cmocka_unit_test(names_the_place_that_decides),
 		cmocka_unit_test(refuses_a_config_file_with_a_nul_byte),
 		cmocka_unit_test(help_fits_80_columns_and_knows_each_option),
 		cmocka_unit_test(the_manual_page_has_the_help_s_options),
