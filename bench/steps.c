@@ -7,6 +7,9 @@
  *    the same of a loop that copies from random places to random places in plain memory, run after
  *    each step: what the machine adds by itself, which touches memory that lies far apart. `alone`:
  *    the longest of those loops, beside the longest step, `max`.
+ *    Where the time of the late ones was: `calls`, those that are not late without the calls that
+ *    give memory back; `off`, of the others those that had at most 20 us of processor time; `own`,
+ *    the rest, in which the heap's own work was late, its cache misses and all interrupts included.
  *    Then plain memory is given back in calls of so many pages, by nobody but this program: what
  *    such a call of the system takes by itself.
  * 2. An emergency that returns a quarter of the limit from a worker's heap: of one that is half
@@ -52,15 +55,36 @@ static void name_size(size_t bytes, char *out, size_t room) {
 
 /* ------------------------------------------------------------------ steps -------------------- */
 
+/* Where a late step's time was. */
+typedef enum where { IN_CALLS, OFF_THE_PROCESSOR, OWN_WORK, WHERE } where;
+
+typedef struct spent {
+	uint64_t all_ns;
+	uint64_t calls_ns; /* in calls that give memory back */
+	uint64_t cpu_ns;   /* in all */
+} spent;
+
 typedef struct probe {
 	bench_herd herd;
+	snug_os os;
 	bench_random random;
 	unsigned char *evict;
 	unsigned char *plain;
 	snug_histogram steps;
+	uint64_t calls_ns;    /* in calls that give memory back, ever */
+	uint64_t late[WHERE]; /* steps, by where their time was */
+	spent longest;        /* of the longest step */
 	uint64_t machine_late;
 	uint64_t machine_longest_ns;
 } probe;
+
+static bool give_back_timed(void *context, void *address, size_t bytes) {
+	probe *on = context;
+	uint64_t begin_ns = bench_now_ns();
+	bool given = snug_os_linux()->decommit(NULL, address, bytes);
+	on->calls_ns += bench_now_ns() - begin_ns;
+	return given;
+}
 
 typedef void ask_function(snug_heap *heap);
 
@@ -108,14 +132,30 @@ static void run_plain_loop(probe *on) {
 	if (now_ns - begin_ns > on->machine_longest_ns) on->machine_longest_ns = now_ns - begin_ns;
 }
 
+static void note_step(probe *on, spent step) {
+	snug_histogram_add(&on->steps, step.all_ns);
+	if (step.all_ns > on->longest.all_ns) on->longest = step;
+	if (step.all_ns <= 2 * STEP_NS) return;
+	if (step.all_ns - step.calls_ns <= 2 * STEP_NS)
+		on->late[IN_CALLS]++;
+	else
+		on->late[step.cpu_ns <= 2 * STEP_NS ? OFF_THE_PROCESSOR : OWN_WORK]++;
+}
+
 static void step_to_the_end(probe *on) {
 	bool done = false;
 	snug_histogram_init(&on->steps);
+	memset(on->late, 0, sizeof on->late);
+	on->longest = (spent){0};
 	on->machine_late = on->machine_longest_ns = 0;
 	while (!done) {
+		spent step = {.calls_ns = on->calls_ns, .cpu_ns = bench_cpu_ns()};
 		uint64_t begin_ns = bench_now_ns();
 		bench_expect_ok(snug_defragment_step(on->herd.heap, &done), "snug_defragment_step");
-		snug_histogram_add(&on->steps, bench_now_ns() - begin_ns);
+		step.all_ns = bench_now_ns() - begin_ns;
+		step.calls_ns = on->calls_ns - step.calls_ns;
+		step.cpu_ns = bench_cpu_ns() - step.cpu_ns;
+		note_step(on, step);
 		run_plain_loop(on);
 	}
 }
@@ -132,6 +172,7 @@ static void measure_steps(probe *on, size_t limit_bytes, filling state,
 	snug_heap_options heap_options = snug_heap_options_default();
 	heap_options.limit_bytes = limit_bytes;
 	heap_options.page_bytes = 4096;
+	heap_options.os = &on->os;
 	bench_herd_create(&on->herd, &heap_options, META_MIN_BYTES);
 	bench_herd_fill(&on->herd, &on->random, 0, META_MAX_BYTES);
 	thin(on, state);
@@ -153,16 +194,19 @@ static void measure_steps(probe *on, size_t limit_bytes, filling state,
 					  "\"estimate_us\":%.1f,\"begin_us\":%.1f,\"end_us\":%.1f,\"steps\":%llu,"
 					  "\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,\"late\":%llu,"
 					  "\"machine_late\":%llu,\"machine_max_us\":%.1f,\"reclaimed_mib\":%.0f,"
-					  "\"returned_mib\":%.0f}\n"
+					  "\"returned_mib\":%.0f,\"late_calls\":%llu,\"late_off\":%llu,"
+					  "\"late_own\":%llu,\"max_calls_us\":%.1f,\"max_cpu_us\":%.1f}\n"
 					: "%-8s %-12s %6.1f %9.1f %6.1f %6.1f %9llu %6.1f %6.1f %7.1f %7llu %8llu "
-					  "%7.1f %10.0f %9.0f\n",
+					  "%7.1f %10.0f %9.0f %6llu %6llu %6llu %8.1f %7.1f\n",
 		size, filling_names[state], stats_us, estimate_us, begin_us, end_us,
 		(unsigned long long)report.steps, (double)snug_histogram_quantile(&on->steps, 0.5) / 1000,
 		(double)snug_histogram_quantile(&on->steps, 0.99) / 1000,
 		(double)snug_histogram_quantile(&on->steps, 1) / 1000,
 		(unsigned long long)report.late_steps, (unsigned long long)on->machine_late,
 		(double)on->machine_longest_ns / 1000, (double)report.reclaimed_bytes / (double)MIB,
-		(double)report.returned_bytes / (double)MIB);
+		(double)report.returned_bytes / (double)MIB, (unsigned long long)on->late[IN_CALLS],
+		(unsigned long long)on->late[OFF_THE_PROCESSOR], (unsigned long long)on->late[OWN_WORK],
+		(double)on->longest.calls_ns / 1000, (double)on->longest.cpu_ns / 1000);
 	bench_herd_destroy(&on->herd);
 }
 
@@ -171,13 +215,18 @@ static void all_steps(const bench_options *options) {
 	size_t most_bytes = options->quick ? 256 * MIB : 8192 * MIB;
 	on.evict = bench_map(EVICT_BYTES, false);
 	on.plain = bench_map(PLAIN_BYTES, false);
+	on.os = *snug_os_linux();
+	on.os.context = &on;
+	on.os.decommit = give_back_timed;
 	bench_random_init(&on.random, options->seed);
 	if (!options->json) {
 		printf("steps of 10 us; all times in us; pages of 4 KiB; seed %llu\n",
 			   (unsigned long long)options->seed);
-		printf("%-8s %-12s %6s %9s %6s %6s %9s %6s %6s %7s %7s %8s %7s %10s %9s\n", "limit",
-			   "filling", "stats", "estimate", "begin", "end", "steps", "p50", "p99", "max", "late",
-			   "machine", "alone", "reclaimed", "returned");
+		printf(
+			"%-8s %-12s %6s %9s %6s %6s %9s %6s %6s %7s %7s %8s %7s %10s %9s %6s %6s %6s %8s %7s\n",
+			"limit", "filling", "stats", "estimate", "begin", "end", "steps", "p50", "p99", "max",
+			"late", "machine", "alone", "reclaimed", "returned", "calls", "off", "own", "max:call",
+			"max:cpu");
 	}
 	for (size_t limit_bytes = 64 * MIB; limit_bytes <= most_bytes; limit_bytes *= 2) {
 		for (filling state = 0; state < FILLING_COUNT; state++) {
