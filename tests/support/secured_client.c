@@ -6,6 +6,7 @@
 #include "support/require.h"
 #include "support/test_random.h"
 
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -14,7 +15,7 @@
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <sys/mman.h>
 
 /* ------------------------------------------------------------------ chance ----------------- */
 
@@ -104,24 +105,22 @@ static void warm_up(const char *path) {
 	SSL_CTX_free(client);
 }
 
-static char certificate_path[] = "/tmp/snug-certificate-XXXXXX";
-
-static void take_away(void) {
-	(void)unlink(certificate_path);
-}
+/* No file that a process which is killed would leave, and one name in each process: a server tells it, and two runs of a seed of the simulation say the
+ * same. */
+#define CERTIFICATE_FD_LEAST 200
 
 const char *secured_certificate(void) {
-	static bool is_made;
-	if (is_made) return certificate_path;
-	int fd = mkstemp(certificate_path);
+	static char path[32];
+	if (path[0] != '\0') return path;
+	int made = memfd_create("snug-certificate", MFD_CLOEXEC);
+	int fd = fcntl(made, F_DUPFD_CLOEXEC, CERTIFICATE_FD_LEAST);
 	/* before OpenSSL's first request for memory */
 	REQUIRE(fd >= 0 && tls_library_load() != NULL, "OpenSSL cannot be loaded");
 	REQUIRE(RAND_set_rand_method(&random_method) == 1, "chance cannot be set");
-	write_certificate(fd);
-	warm_up(certificate_path);
-	(void)atexit(take_away);
-	is_made = true;
-	return certificate_path;
+	write_certificate(made);
+	(void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	warm_up(path);
+	return path;
 }
 
 void secured_seed(uint64_t seed) {

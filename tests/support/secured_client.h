@@ -12,7 +12,7 @@
 #include "server/tls/tls.h"
 #include "support/byte_queue.h"
 
-/* The server's: a file with a key and a certificate, made at the first call, which is to come before any other of OpenSSL, and taken away at the end of
+/* The server's: a file with a key and a certificate, made at the first call, which is to come before any other of OpenSSL. It goes with
  * the process. NULL: there is no TLS in this build. */
 const char *secured_certificate(void);
 /* What is random from then on. */
