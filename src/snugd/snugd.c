@@ -15,6 +15,7 @@
 #include "os/address_space.h"
 #include "os/files.h"
 #include "server/auth/auth.h"
+#include "server/errand/errand.h"
 #include "server/operator/operator.h"
 #include "server/process/control_socket.h"
 #include "server/process/enough_memory.h"
@@ -307,7 +308,8 @@ static void reload_auth(struct snugd *snugd, const snug_log *news) {
 	struct text why = {0};
 	if (snugd->auth == NULL) return;
 	if (auth_reload(snugd->auth, &why))
-		snug_log_line(news, SNUG_LOG_INFO, "reload: %u users", auth_user_count(snugd->auth));
+		snug_log_line(news, SNUG_LOG_INFO, "reload: %u user%s", auth_user_count(snugd->auth),
+					  auth_user_count(snugd->auth) == 1 ? "" : "s");
 	else
 		snug_log_line(&snugd->log, SNUG_LOG_ERROR, "reload: the users stay as they were: %.*s",
 					  (int)why.length, why.length > 0 ? why.bytes : "");
@@ -334,7 +336,8 @@ static void reload(struct snugd *snugd) {
 	snug_log news = log_stderr_news(snugd->settings.log_json);
 	switch (settings_parse(snugd->argument_count, snugd->arguments, &wanted, &said)) {
 	case SETTINGS_RUN:
-		settings_live_change(&snugd->server->live, &snugd->reread, &wanted, &news);
+		settings_live_change(&snugd->server->live, &snugd->reread, &wanted,
+							 errand_least_limit_bytes(snugd->server), &news);
 		reload_auth(snugd, &news);
 		reload_tls(snugd, &news);
 		snug_log_line(&news, SNUG_LOG_INFO, "reload: done");

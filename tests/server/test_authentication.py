@@ -312,7 +312,7 @@ def test_hashes():
 def test_reload():
     with Served() as server:
         stays = server.user("foo", "bar")
-        server.reload("other:new\n", "reload: 1 users")
+        server.reload("other:new\n", "reload: 1 user")
         server.text().ask(login("foo", "bar"), REFUSED)
         server.user("other", "new").ask(b"mn\r\n", b"MN\r\n")
         stays.ask(b"mn\r\n", b"MN\r\n")

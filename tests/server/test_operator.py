@@ -36,10 +36,10 @@ DONE, REFUSED, USAGE, UNREACHABLE = range(4)
 class Snugd(Foreground):
     """On a port of its own, with a runtime directory of its own, where the control socket goes by default."""
 
-    def __init__(self, *arguments, place=("-p", "-1"), runtime=None):
+    def __init__(self, *arguments, place=("-p", "-1"), memory=("-m", "16"), runtime=None):
         self.directory = tempfile.TemporaryDirectory(prefix="snug-door-")
         self.runtime = runtime or self.directory.name
-        super().__init__([PROGRAM, *place, "-t", "2", "-m", "16", "-u", USER, *arguments], env=self.environment)
+        super().__init__([PROGRAM, *place, "-t", "2", *memory, "-u", USER, *arguments], env=self.environment)
 
     @property
     def environment(self):
@@ -118,6 +118,33 @@ def test_a_limit_that_the_workers_alone_would_use_up_is_refused():
         assert ask(control, b"cache_memlimit %d" % least) == b"OK\r\n"
         wait_until(lambda: b" limit_bytes %d\r\n" % (least << 20) in ask(control, b"snug limit"))
         assert ask(port, b"get k") == b"VALUE k 0 1\r\nv\r\nEND\r\n" and ask(port, b"set k 0 0 1\r\nw", rb"STORED|ERROR") == b"STORED\r\n"
+
+
+def test_a_reload_asks_the_same_of_a_limit():
+    with tempfile.NamedTemporaryFile("w", prefix="snug-door-") as config:
+
+        def write(limit):
+            config.seek(0)
+            config.truncate()
+            config.write(f"memory-limit = {limit}\n")
+            config.flush()
+
+        def reload(limit):
+            write(limit)
+            snugd.process.send_signal(signal.SIGHUP)
+            return list(iter(snugd.process.stderr.readline, "snugd: reload: done\n"))
+
+        write("64")
+        with Snugd("--config", config.name, memory=()) as snugd, snugd.at_port() as port, snugd.at_control() as control:
+            assert ask(port, b"set k 0 0 1\r\nv", rb"STORED")
+            least = int(re.match(rb"CLIENT_ERROR at least (\d+) bytes", ask(control, b"snug limit 600k"))[1])
+            assert least > 600 << 10
+            said = reload("600k")
+            assert said == [f"snugd: warning: reload: memory-limit: 600k needs a restart; still 64m: less than the {least} bytes that its workers need\n"], said
+            assert b" limit_goal_bytes 67108864\r\n" in ask(control, b"snug limit") and ask(port, b"get k") == b"VALUE k 0 1\r\nv\r\nEND\r\n"
+            assert "needs a restart" in "".join(reload(f"{least - 1}b")) and "restart" not in "".join(reload(f"{least}b"))
+            wait_until(lambda: b" limit_bytes %d\r\n" % least in ask(control, b"snug limit"))
+            assert ask(port, b"set k 0 0 1\r\nw", rb"STORED|ERROR") == b"STORED\r\n"
 
 
 def test_options_that_open_and_close_it():

@@ -191,7 +191,7 @@ def test_oldest_version_and_ciphers_are_as_told():
         old = subprocess.run(["openssl", "s_client", "-connect", f"{host}:{port}", "-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"], stdin=subprocess.DEVNULL,
                              capture_output=True, timeout=HANG_S, check=False)
         assert old.returncode != 0 and b"alert protocol version" in old.stderr, old
-        says(server, "TLS: 1 connections failed, the last one: unsupported protocol")
+        says(server, "TLS: 1 connection failed, the last one: unsupported protocol")
 
 
 def test_sessions_are_resumed_only_where_that_is_on():

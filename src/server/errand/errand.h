@@ -84,4 +84,8 @@ struct errand *errand_stats(struct server *server, const char *what, size_t leng
 struct errand *errand_snug(struct server *server, const char *what, size_t length,
 						   struct text *out);
 
+/* The lowest memory limit, over all workers, that they can keep: what a worker holds for itself does
+ * not shrink with it. What the server began with is taken in any case. Any thread. */
+uint64_t errand_least_limit_bytes(const struct server *server);
+
 #endif

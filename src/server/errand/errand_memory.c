@@ -307,9 +307,7 @@ static struct memory *begin(struct server *server,
  * --memory-max is the most. What could not be kept is refused before any of them has changed. */
 enum limit_fit { LIMIT_FITS, LIMIT_TOO_SMALL, LIMIT_TOO_LARGE };
 
-/* What a worker holds for itself does not shrink with the limit. What the server began with is taken
- * in any case. */
-static uint64_t least_limit_bytes(const struct server *server) {
+uint64_t errand_least_limit_bytes(const struct server *server) {
 	uint64_t own_bytes = 0;
 	for (uint32_t i = 0; i < server->worker_count; i++)
 		own_bytes = larger(own_bytes, server->worker[i].own_bytes);
@@ -319,7 +317,7 @@ static uint64_t least_limit_bytes(const struct server *server) {
 
 static enum limit_fit fit_limit(const struct server *server, uint64_t bytes) {
 	if (bytes > server->settings.memory_max_bytes) return LIMIT_TOO_LARGE;
-	return bytes < least_limit_bytes(server) ? LIMIT_TOO_SMALL : LIMIT_FITS;
+	return bytes < errand_least_limit_bytes(server) ? LIMIT_TOO_SMALL : LIMIT_FITS;
 }
 
 static struct errand *limit(struct server *server, const struct line *words, struct text *out) {
@@ -336,7 +334,7 @@ static struct errand *limit(struct server *server, const struct line *words, str
 	}
 	if (fit == LIMIT_TOO_SMALL) {
 		text_print(out, "CLIENT_ERROR at least %llu bytes\r\n",
-				   (unsigned long long)least_limit_bytes(server));
+				   (unsigned long long)errand_least_limit_bytes(server));
 		return NULL;
 	}
 	struct memory *memory = begin(server, visit_limit, answer_limit, out);
@@ -365,7 +363,7 @@ static bool refuse_memlimit(const struct server *server, uint64_t mebibytes, str
 		text_say(out, cannot_adjust);
 	else
 		text_print(out, "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than %llum\r\n",
-				   (unsigned long long)((least_limit_bytes(server) + (1u << 20) - 1) >> 20));
+				   (unsigned long long)((errand_least_limit_bytes(server) + (1u << 20) - 1) >> 20));
 	return true;
 }
 

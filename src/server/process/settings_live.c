@@ -7,8 +7,8 @@
  * limit that an operator set meanwhile, is no difference. Which setting differs is found by the
  * options' table; which can change stands in one table here.
  *
- * A memory limit lowered below what is used is brought down by each worker as `snug limit` does it:
- * at once for new memory, and by upkeep for what is there. */
+ * A memory limit is bounded as `snug limit` bounds it. One lowered below what is used is brought
+ * down by each worker as there: at once for new memory, and by upkeep for what is there. */
 #include "server/process/settings_live.h"
 
 #include "base/log_line.h"
@@ -31,22 +31,31 @@ void settings_live_init(struct settings_live *live, const struct settings *setti
 
 /* ------------------------------------------------------------------ what can change -------- */
 
-/* False: not now; the sentence says why. */
-typedef bool may_change(const struct settings *running, const struct settings *wanted,
-						struct text *why);
+/* What it runs with, what is wanted of it now, and what bounds that. */
+struct change {
+	struct settings *running;
+	const struct settings *wanted;
+	uint64_t least_memory_bytes;
+	const snug_log *log;
+};
 
-static bool may_limit(const struct settings *running, const struct settings *wanted,
-					  struct text *why) {
-	if (wanted->memory_bytes <= running->memory_max_bytes) return true;
-	text_print(why, "more than memory-max, which is %llu bytes",
-			   (unsigned long long)running->memory_max_bytes);
-	return false;
+/* False: not now; the sentence says why. */
+typedef bool may_change(const struct change *change, struct text *why);
+
+static bool may_limit(const struct change *change, struct text *why) {
+	uint64_t wanted_bytes = change->wanted->memory_bytes;
+	if (wanted_bytes > change->running->memory_max_bytes)
+		text_print(why, "more than memory-max, which is %llu bytes",
+				   (unsigned long long)change->running->memory_max_bytes);
+	else if (wanted_bytes < change->least_memory_bytes)
+		text_print(why, "less than the %llu bytes that its workers need",
+				   (unsigned long long)change->least_memory_bytes);
+	return why->length == 0;
 }
 
-static bool may_connect(const struct settings *running, const struct settings *wanted,
-						struct text *why) {
-	struct settings with = *running;
-	with.connections_max = wanted->connections_max;
+static bool may_connect(const struct change *change, struct text *why) {
+	struct settings with = *change->running;
+	with.connections_max = change->wanted->connections_max;
 	return process_allow_descriptors(&with, why);
 }
 
@@ -61,11 +70,11 @@ static const struct {
 	{offsetof(struct settings, verbosity), NULL},
 };
 
-static bool can_change(const struct settings_option *option, const struct settings *running,
-					   const struct settings *wanted, struct text *why) {
+static bool can_change(const struct settings_option *option, const struct change *change,
+					   struct text *why) {
 	for (size_t i = 0; i < sizeof changeable / sizeof changeable[0]; i++)
 		if (changeable[i].offset == option->offset)
-			return changeable[i].may == NULL || changeable[i].may(running, wanted, why);
+			return changeable[i].may == NULL || changeable[i].may(change, why);
 	return false;
 }
 
@@ -74,7 +83,7 @@ static bool follows_memory(const struct settings_option *option, const struct se
 	if (option->offset == offsetof(struct settings, memory_max_bytes))
 		return wanted->memory_max_bytes == wanted->memory_bytes;
 	return option->offset == offsetof(struct settings, item_max_bytes) &&
-		   wanted->item_max_bytes == wanted->memory_bytes / wanted->threads / 2;
+		   wanted->item_max_bytes == settings_item_most_bytes(wanted);
 }
 
 static void show(const struct settings *settings, const struct settings_option *option,
@@ -83,8 +92,10 @@ static void show(const struct settings *settings, const struct settings_option *
 	text_append(out, "", 1);
 }
 
-static void change_one(const struct settings_option *option, struct settings *running,
-					   const struct settings *wanted, const snug_log *log) {
+static void change_one(const struct settings_option *option, const struct change *change) {
+	struct settings *running = change->running;
+	const struct settings *wanted = change->wanted;
+	const snug_log *log = change->log;
 	struct text was = {0};
 	struct text is = {0};
 	struct text why = {0};
@@ -93,7 +104,7 @@ static void change_one(const struct settings_option *option, struct settings *ru
 	if (was.failed || is.failed) {
 		snug_log_line(log, SNUG_LOG_WARNING, "reload: no memory to compare %s", option->name);
 	} else if (strcmp(was.bytes, is.bytes) != 0 && !follows_memory(option, wanted)) {
-		if (can_change(option, running, wanted, &why)) {
+		if (can_change(option, change, &why)) {
 			memcpy((char *)running + option->offset, (const char *)wanted + option->offset,
 				   option->bytes);
 			snug_log_line(log, SNUG_LOG_INFO, "reload: %s: %s, was %s", option->name, is.bytes,
@@ -110,11 +121,12 @@ static void change_one(const struct settings_option *option, struct settings *ru
 }
 
 void settings_live_change(struct settings_live *live, struct settings *running,
-						  const struct settings *wanted, const snug_log *log) {
+						  const struct settings *wanted, uint64_t least_memory_bytes,
+						  const snug_log *log) {
+	struct change change = {running, wanted, least_memory_bytes, log};
 	uint32_t verbosity = running->verbosity;
 	for (size_t i = 0; i < SETTINGS_OPTION_COUNT; i++)
-		if (settings_kept(&settings_options[i]))
-			change_one(&settings_options[i], running, wanted, log);
+		if (settings_kept(&settings_options[i])) change_one(&settings_options[i], &change);
 	settings_live_init(live, running);
 	if (running->verbosity != verbosity) log_stderr_set_verbosity(running->verbosity);
 }

@@ -35,8 +35,9 @@ static inline struct settings settings_live_now(const struct settings_live *live
 
 /* Takes over what may change and has; a line for each setting that differs goes to the log:
  * changed, or "needs a restart". `running` is what snugd runs with, and afterwards what it runs
- * with then. Any thread, one at a time. */
+ * with then. A memory limit below `least_memory_bytes` is not taken. Any thread, one at a time. */
 void settings_live_change(struct settings_live *live, struct settings *running,
-						  const struct settings *wanted, const snug_log *log);
+						  const struct settings *wanted, uint64_t least_memory_bytes,
+						  const snug_log *log);
 
 #endif

@@ -109,15 +109,14 @@ static bool fits_connections(struct settings_reader *reader) {
 /* Of a share: the io's buffers, the shard, the heap's and the cache's first tables. */
 #define WORKER_OWN_BYTES ((uint64_t)176 << 10)
 
-/* The largest item that a worker can always store. */
-static uint64_t item_most_bytes(uint64_t share_bytes) {
-	uint64_t half_bytes = share_bytes / 2, left_bytes = share_bytes - WORKER_OWN_BYTES;
-	return half_bytes < left_bytes ? half_bytes : left_bytes;
+uint64_t settings_item_most_bytes(const struct settings *settings) {
+	uint64_t share_bytes = settings->memory_bytes / settings->threads;
+	return smaller(share_bytes / 2, share_bytes - WORKER_OWN_BYTES);
 }
 
 static bool fits_item(struct settings_reader *reader, uint64_t share_bytes) {
 	struct settings *settings = reader->settings;
-	uint64_t most_bytes = item_most_bytes(share_bytes);
+	uint64_t most_bytes = settings_item_most_bytes(settings);
 	if (settings->item_max_bytes <= most_bytes) return true;
 	if (was_given(reader, "max-item-size"))
 		return misfit(reader, "max-item-size",
@@ -301,6 +300,10 @@ void settings_visit(const struct settings *settings,
 		if (!value.failed) visit(context, option->statistic, value.bytes);
 	}
 	text_deinit(&value);
+	static const char *const protocols[] = {[SETTINGS_PROTOCOL_AUTO] = "auto-negotiate",
+											[SETTINGS_PROTOCOL_TEXT] = "ascii",
+											[SETTINGS_PROTOCOL_BINARY] = "binary"};
+	visit(context, "binding_protocol", protocols[settings->protocol]); /* memcached's words */
 	const char *asks = settings->auth_file[0] != '\0' ? "yes" : "no";
 	visit(context, "auth_enabled_sasl", asks);
 	visit(context, "auth_enabled_ascii", asks);

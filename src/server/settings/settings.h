@@ -141,6 +141,10 @@ void settings_visit(const struct settings *settings,
 					void (*visit)(void *context, const char *name, const char *value),
 					void *context);
 
+/* The largest item that each of the workers can always store: the most that --max-item-size may be,
+ * and its default where that is less than the table's. */
+uint64_t settings_item_most_bytes(const struct settings *settings);
+
 /* What stands before an entry's address says how its clients are spoken to: "notls:127.0.0.1". Tells
  * where the address begins. */
 const char *settings_listen_address(const struct settings *settings, const char *entry,

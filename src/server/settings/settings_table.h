@@ -213,7 +213,7 @@ enum settings_kind {
 	  1, 3600, "SECONDS", "ssl_handshake_timeout",                                                 \
 	  "close connections whose TLS has not begun after so long")                                   \
 	X(NETWORK, 'B', "protocol", CHOICE, SETTINGS_FIELD(protocol), "auto", 0, 0,                    \
-	  "auto|ascii|binary", "binding_protocol",                                                     \
+	  "auto|ascii|binary", "",                                                                     \
 	  "what clients may speak; auto: text, meta commands and the binary protocol, told apart by "  \
 	  "a connection's first byte")                                                                 \
 	X(NETWORK, 'c', "conn-limit", COUNT, SETTINGS_FIELD(connections_max), "1024", 1, 1000000,      \

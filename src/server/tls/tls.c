@@ -255,8 +255,9 @@ void tls_tell_failure(struct tls *tls, const char *why) {
 	}
 	pthread_mutex_unlock(&tls->mutex);
 	if (is_told)
-		snug_log_line(&tls->log, SNUG_LOG_WARNING, "TLS: %llu connections failed, the last one: %s",
-					  (unsigned long long)failures, why);
+		snug_log_line(&tls->log, SNUG_LOG_WARNING,
+					  "TLS: %llu connection%s failed, the last one: %s",
+					  (unsigned long long)failures, failures == 1 ? "" : "s", why);
 }
 
 /* ------------------------------------------------------------------ asked ------------------ */

@@ -770,7 +770,7 @@ static void statistics_have_memcached_s_names(void **state) {
 									"io auto\n",
 									"defrag on\n",
 									"log_format plain\n",
-									"binding_protocol auto\n"};
+									"binding_protocol auto-negotiate\n"};
 	for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++)
 		if (strstr(out.bytes, expected[i]) == NULL)
 			fail_msg("no %s in\n%s", expected[i], out.bytes);
