@@ -202,7 +202,8 @@ static struct gathered gather(struct connection *connection) {
 	return gathered;
 }
 
-/* Tells whether what comes behind it may have gone too. */
+/* Tells whether what comes behind it may have gone too. One in which nothing was said may stand before
+ * a leased value, and goes with it. */
 static bool block_sent(struct connection *connection, struct block *block) {
 	uint32_t bytes = block->sending - block->begin;
 	SNUG_ASSERT(bytes <= connection->output_bytes && block->sending <= block->end);
@@ -248,9 +249,7 @@ static void pieces_sent(struct connection *connection) {
 		if (out->is_lease)
 			goes_on = lease_sent(connection, lease_of(out));
 		else
-			goes_on = block_of(out)->sending > block_of(out)->begin
-						  ? block_sent(connection, block_of(out))
-						  : false;
+			goes_on = block_sent(connection, block_of(out));
 	}
 }
 

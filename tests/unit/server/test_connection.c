@@ -493,7 +493,8 @@ static void large_values_go_several_at_once(void **state) {
 	assert_int_equal(leases, 1);
 }
 
-/* Sends that are full behind a head, amid a value, before a tail. */
+/* Sends that are full behind a head, amid a value, before a tail; and what is asked before says
+ * nothing. */
 static void large_values_are_cut_into_sends_at_each_seam(void **state) {
 	const char *key[] = {own_key[0], far_key[0]};
 	uint32_t client = world_connect(0);
@@ -506,7 +507,7 @@ static void large_values_are_cut_into_sends_at_each_seam(void **state) {
 			words_print(&answers, "STORED\r\n");
 		}
 		for (uint32_t i = 0; i < 12; i++) {
-			words_print(&words, "get %s\r\n", key[i % 3 == 1]);
+			words_print(&words, "mg %s v q\r\nget %s\r\n", own_key[3], key[i % 3 == 1]);
 			value_answer(&answers, key[i % 3 == 1], bytes);
 		}
 		fake_socket(client)->sends_later = pages % 2 == 1;
