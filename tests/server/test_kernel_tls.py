@@ -206,12 +206,12 @@ def test_a_late_reader_who_quits_gets_the_end():
 
 
 class Commander:
-    """openssl's client, which can ask for new keys."""
+    """openssl's client, which can ask for new keys, and for short records."""
 
-    def __init__(self, server):
+    def __init__(self, server, *options):
         host, port = server.address
-        self.process = subprocess.Popen(["openssl", "s_client", "-connect", f"{host}:{port}", "-tls1_3"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT)
+        command = ["openssl", "s_client", "-connect", f"{host}:{port}", "-tls1_3", *options]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.heard = b""
 
     def __enter__(self):
@@ -268,6 +268,19 @@ def test_new_keys():
             client.ask(value)
             client.ask(value)
             assert count(kept) == 1
+
+
+def test_a_client_of_short_records():
+    """The kernel makes records of 16 KiB; a client who has asked for shorter ones would end at those."""
+    needs_kernel()
+    with serve() as server:
+        kept = talk(server)
+        value = b"0123456789abcdef" * 4000
+        kept.ask(b"set text 0 0 %d\r\n%s\r\n" % (len(value), value), b"STORED\r\n")
+        with Commander(server, "-maxfraglen", "512") as client:
+            client.ask(value)
+            client.ask(value)
+            assert count(kept) == 0
 
 
 def test_a_kernel_that_cannot_is_told_of_and_done_without():

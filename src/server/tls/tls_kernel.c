@@ -160,6 +160,12 @@ static bool hand_over(int fd, const struct keys *keys, bool is_256, uint64_t rec
 	return is_taken;
 }
 
+/* The client has asked for records shorter than the kernel makes (RFC 6066, 4). */
+static bool wants_short_records(const struct tls_library *library, const SSL *ssl) {
+	uint8_t length = library->SSL_SESSION_get_max_fragment_length(library->SSL_get_session(ssl));
+	return length >= TLSEXT_max_fragment_length_512 && length <= TLSEXT_max_fragment_length_4096;
+}
+
 static bool begin(const struct tls_session *session, int fd) {
 	const struct tls_library *library = tls_bio_library();
 	const struct tls_secret *secret = &session->secret;
@@ -168,6 +174,7 @@ static bool begin(const struct tls_session *session, int fd) {
 	bool is_256 = cipher == (TLS1_3_CK_AES_256_GCM_SHA384 & 0xffff);
 	if (!is_256 && cipher != (TLS1_3_CK_AES_128_GCM_SHA256 & 0xffff)) return false;
 	if (secret->length != (is_256 ? 48 : 32)) return false; /* a hash of SHA-384, of SHA-256 */
+	if (wants_short_records(library, session->ssl)) return false;
 	struct keys keys;
 	bool has_begun =
 		derive(library, secret, is_256 ? "SHA384" : "SHA256", is_256 ? 32 : 16, &keys) &&

@@ -26,7 +26,7 @@ void tls_kernel_follow(const struct tls_library *library, SSL_CTX *context);
 
 /* What is sent on the session's socket is encrypted by the kernel from now on. All that the session has
  * written must have gone. False: it is not, and never will be for this session: another version or
- * cipher, or the kernel refused. */
+ * cipher, or short records, or the kernel refused. */
 bool tls_kernel_begin(struct tls_session *session, int fd);
 
 /* The client has asked for new keys, and has not got them: OpenSSL would write them before its next

@@ -82,16 +82,18 @@
 	X(X509_get0_notAfter)            \
 	X(ASN1_TIME_diff)
 
-#define TLS_LIBRARY_KEYS(X)        \
-	X(SSL_CTX_set_keylog_callback) \
-	X(SSL_CTX_set_msg_callback)    \
-	X(SSL_get_rbio)                \
-	X(SSL_get_current_cipher)      \
-	X(SSL_CIPHER_get_protocol_id)  \
-	X(EVP_KDF_fetch)               \
-	X(EVP_KDF_free)                \
-	X(EVP_KDF_CTX_new)             \
-	X(EVP_KDF_CTX_free)            \
+#define TLS_LIBRARY_KEYS(X)                \
+	X(SSL_CTX_set_keylog_callback)         \
+	X(SSL_CTX_set_msg_callback)            \
+	X(SSL_get_rbio)                        \
+	X(SSL_get_session)                     \
+	X(SSL_SESSION_get_max_fragment_length) \
+	X(SSL_get_current_cipher)              \
+	X(SSL_CIPHER_get_protocol_id)          \
+	X(EVP_KDF_fetch)                       \
+	X(EVP_KDF_free)                        \
+	X(EVP_KDF_CTX_new)                     \
+	X(EVP_KDF_CTX_free)                    \
 	X(EVP_KDF_derive)
 
 #define TLS_LIBRARY_FUNCTIONS(X) \
