@@ -15,8 +15,10 @@
  * COSTS. To collapse a block takes the thread 0.6 to 1.2 ms: first the kernel has its other processors
  * put away what they hold, then the block is copied. Whoever touches it meanwhile waits for the copy,
  * and so does who asks the kernel for other memory of the process. So each block is followed by a pause,
- * 99 times as long: of a hundred requests one may meet it, not more. To look through a gigabyte takes
- * 0.5 to 1 ms; a round in which nothing was found doubles the wait before the next, up to 16 s.
+ * 99 times as long: of a hundred requests one may meet it, not more. So is one that the kernel could not
+ * collapse: where memory is in pieces, it looks for a huge page for milliseconds, and finds none. To
+ * look through a gigabyte takes 0.5 to 1 ms; a round in which nothing was found doubles the wait before
+ * the next, up to 16 s.
  *
  * WHAT IT IS WORTH depends on what lies there. Of a range whose owner can tell, blocks that are not
  * worth it are left small: those of large values, where a page is read as a whole.

@@ -1,9 +1,10 @@
 /* os/linux_collapse.c: os/collapse.h on Linux.
  *
  *     round: for each block: worth it, resident as a whole, and not collapsed yet?  -> collapse
- *            after one that was, or 256 looks: a pause; after 64 in a row that the kernel refused: the
- *            round's end
- *     pause: 20 ms, or 99 times as long as that one took
+ *            after one that the kernel was asked for, or 256 looks: a pause; after 64 in a row that
+ *            it refused: the round's end
+ *     pause: 20 ms, or 99 times as long as that one took, whatever came of it: the kernel may look for
+ *            a huge page for long, and find none
  *     wait:  1 s, twice as long after each round that changed nothing, up to 16 s
  *
  * Ranges are kept with small pages (os/reserve.h), and what is kept so the kernel does not collapse.
@@ -89,7 +90,8 @@ bool collapse_has_met(const void *address, size_t bytes) {
 	return has_met;
 }
 
-enum outcome { SMALL, COLLAPSED, WHOLE, CHANGED, REFUSED };
+/* From CHANGED on time was spent on it. */
+enum outcome { SMALL, COLLAPSED, WHOLE, CHANGED, REFUSED, MISSED };
 
 static bool is_resident(const void *block) {
 	unsigned char pages[BLOCK_PAGES];
@@ -111,15 +113,17 @@ static void warm_huge_page(void) {
 	(void)munmap(room, 2 * BLOCK_BYTES);
 }
 
-/* REFUSED: the kernel will refuse the others, too, or only this one: it says the same when pages went
- * away meanwhile, or after a fork, as long as none was written to. */
+/* REFUSED: the kernel will refuse the others, too, for it has no huge page, or was told to; or only this
+ * one: it says the same when pages went away meanwhile, or after a fork, as long as none was written to.
+ * MISSED: this one, for now. */
 static enum outcome collapse_block(void *block) {
 	collapse_note_huge();
 	(void)madvise(block, BLOCK_BYTES, MADV_HUGEPAGE);
 	int error = madvise(block, BLOCK_BYTES, MADV_COLLAPSE) == 0 ? 0 : errno;
 	(void)madvise(block, BLOCK_BYTES, MADV_NOHUGEPAGE);
 	if (error == 0) return CHANGED;
-	return error == EINVAL || error == ENOSYS || error == EPERM ? REFUSED : SMALL;
+	bool is_refused = error == EINVAL || error == ENOSYS || error == EPERM || error == ENOMEM;
+	return is_refused ? REFUSED : MISSED;
 }
 
 static bool is_worth(const struct os_range *range, const void *block) {
@@ -144,9 +148,9 @@ static enum outcome deal_with(struct collapse *collapse, const struct os_range *
 	if (outcome != WHOLE) return outcome;
 	warm_huge_page();
 	uintptr_t none = 0;
-	if (!atomic_compare_exchange_strong(&under_way, &none, (uintptr_t)block)) return SMALL;
-	outcome = look_at(collapse, range, number, block);
-	if (outcome == WHOLE) outcome = collapse_block(block);
+	if (!atomic_compare_exchange_strong(&under_way, &none, (uintptr_t)block)) return MISSED;
+	bool is_whole = look_at(collapse, range, number, block) == WHOLE;
+	outcome = is_whole ? collapse_block(block) : MISSED;
 	atomic_store(&under_way, 0);
 	if (outcome != CHANGED) return outcome;
 	collapse->collapsed[number / 64] |= (uint64_t)1 << (number % 64);
@@ -174,7 +178,7 @@ struct round {
 
 static void note(struct round *round, enum outcome outcome, uint64_t took_ns) {
 	round->looks++;
-	if (outcome != CHANGED && outcome != REFUSED) return;
+	if (outcome < CHANGED) return;
 	round->worked_ns += took_ns;
 	round->refused = outcome == REFUSED ? round->refused + 1 : 0;
 	round->has_changed |= outcome == CHANGED;
@@ -197,7 +201,7 @@ static bool go_through(struct collapse *collapse, const struct os_range *range,
 			deal_with(collapse, range, round->number++, (char *)range->base + at);
 		note(round, outcome, os_now_ns() - before_ns);
 		if (round->refused == REFUSED_IN_A_ROW) return false;
-		bool goes_on = round->looks < LOOKS_AT_ONCE && outcome != CHANGED;
+		bool goes_on = round->looks < LOOKS_AT_ONCE && outcome < CHANGED;
 		if (!goes_on && !rest(collapse, round)) return false;
 	}
 	return true;

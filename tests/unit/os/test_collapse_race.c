@@ -1,11 +1,13 @@
-/* test_collapse_race.c: a part that goes back while its block is being collapsed stays away. The
- * kernel's work is replaced by one that takes longer, and leaves the block resident as a whole. */
+/* test_collapse_race.c: a part that goes back while its block is being collapsed stays away; and what
+ * the kernel spends time on without success is followed by a pause, too. The kernel's work is replaced
+ * by one that takes longer, and leaves the block resident as a whole, or finds no huge page. */
 #include "os/collapse.h"
 #include "os/threads.h"
 #include "unit/cmocka_all.h"
 
 #include <snug/os.h>
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -23,9 +25,26 @@ int __wrap_madvise(void *address, size_t bytes, int advice);
 static char *memory;
 static _Atomic bool is_under_way, has_ended;
 
-/* Of the block; what is asked of anything else, to learn whether the advice is known, is the kernel's
+#define FAILURES 2u
+#define FAILURE_NS UINT64_C(5000000)
+
+static char *failing;
+static uint64_t failed_ns[FAILURES]; /* when each was asked for */
+static _Atomic uint32_t failures;
+
+static int fail_slowly(void) {
+	uint32_t number = atomic_load(&failures);
+	if (number < FAILURES) failed_ns[number] = os_now_ns();
+	os_thread_sleep(FAILURE_NS);
+	atomic_store(&failures, number + 1);
+	errno = ENOMEM;
+	return -1;
+}
+
+/* Of the blocks; what is asked of anything else, to learn whether the advice is known, is the kernel's
  * affair. */
 int __wrap_madvise(void *address, size_t bytes, int advice) {
+	if (advice == MADV_COLLAPSE && failing != NULL && bytes == BLOCK) return fail_slowly();
 	if (advice != MADV_COLLAPSE || address != memory || bytes != BLOCK)
 		return __real_madvise(address, bytes, advice);
 	atomic_store(&is_under_way, true);
@@ -62,8 +81,29 @@ static void what_goes_back_meanwhile_stays_away(void **state) {
 	os->release(os->context, memory, BLOCK);
 }
 
+static void what_fails_slowly_is_asked_seldom(void **state) {
+	const snug_os *os = snug_os_linux();
+	struct collapse *collapse;
+	(void)state;
+	failing = os->reserve(os->context, FAILURES * BLOCK, BLOCK);
+	assert_non_null(failing);
+	memset(failing, 1, FAILURES * BLOCK);
+	const struct os_range range = {.base = failing, .bytes = FAILURES * BLOCK};
+	assert_int_equal(collapse_start(&range, 1, &collapse), SNUG_OK);
+	uint64_t until_ns = os_deadline_ns(1000 * SOON_NS);
+	while (atomic_load(&failures) < FAILURES && os_remaining_ns(until_ns) > 0)
+		os_thread_sleep(1000000);
+	collapse_stop(collapse);
+	os->release(os->context, failing, FAILURES * BLOCK);
+	failing = NULL;
+	if (atomic_load(&failures) == 0) skip(); /* a kernel without it */
+	assert_true(atomic_load(&failures) >= FAILURES);
+	assert_true(failed_ns[1] - failed_ns[0] >= 100 * FAILURE_NS);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_fails_slowly_is_asked_seldom),
 		cmocka_unit_test(what_goes_back_meanwhile_stays_away),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
