@@ -941,7 +941,7 @@ static void pages_of_what_has_expired_are_holes(void **state) {
 	snug_stats stats;
 	REQUIRE_OK(snug_stats_get(shard->heap, &stats));
 	assert_int_equal(items_of(shard), 1);
-	assert_int_equal(shard->recovered.dropped, 0);
+	assert_int_equal(shard->stats.dropped, 0);
 	assert_int_equal(stats.committed_bytes, 4096);
 	assert_int_equal(shard->heap->totals.released_slabs, 0);
 	assert_true(file_bytes(descriptor) < 2 * MIB);

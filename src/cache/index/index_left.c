@@ -193,14 +193,25 @@ bool index_left_count(const struct index_left *left, uint64_t *out) {
 	return true;
 }
 
+/* Room for two words an entry. Where the system refuses it, a smaller batch takes longer, but loses
+ * nothing. NULL: it refuses the smallest, too. */
+static char *reserve_batch(uint64_t *batch_entries, size_t *each_entries, size_t *bytes) {
+	const snug_os *os = snug_os_linux();
+	for (;; *batch_entries = larger(*batch_entries / 2, BATCH_ENTRIES_MIN)) {
+		*each_entries = *batch_entries + ENTRIES_OF_GROUP + LEFT_AHEAD;
+		*bytes = round_up(2 * *each_entries * sizeof(uint64_t), MEMORY_GRAIN);
+		char *memory = os->reserve(os->context, *bytes, MEMORY_GRAIN);
+		if (memory != NULL || *batch_entries == BATCH_ENTRIES_MIN) return memory;
+	}
+}
+
 bool index_left_visit(const struct index_left *left, uint64_t entries, index_left_visitor visitor,
 					  void *context) {
 	const snug_os *os = snug_os_linux();
 	uint64_t batch_entries =
 		smaller(larger(entries / BATCHES, BATCH_ENTRIES_MIN), BATCH_ENTRIES_MAX);
-	size_t each_entries = batch_entries + ENTRIES_OF_GROUP + LEFT_AHEAD;
-	size_t bytes = round_up(2 * each_entries * sizeof(uint64_t), MEMORY_GRAIN);
-	char *memory = os->reserve(os->context, bytes, MEMORY_GRAIN);
+	size_t each_entries, bytes;
+	char *memory = reserve_batch(&batch_entries, &each_entries, &bytes);
 	if (memory == NULL) return false;
 	struct visit visit = {.left = left,
 						  .visit = visitor,
