@@ -37,6 +37,7 @@ struct load {
 	bench_random random;
 	uint32_t *draws; /* keys by popularity; NULL before the first run */
 	uint32_t next_draw;
+	uint32_t new_keys; /* that were stored */
 	char *value;
 	struct connection *connections;
 	char *in;
@@ -140,6 +141,7 @@ static void put_set(struct load *load, struct connection *connection, uint32_t k
 }
 
 static uint32_t draw(struct load *load) {
+	if (load->shape->new_keys) return load->options.keys + load->new_keys++;
 	return load->draws[load->next_draw++ % POPULARITY_DRAWS];
 }
 
@@ -364,7 +366,7 @@ void load_scan(struct load *load, const struct server_process *server, uint32_t 
 
 void load_run(struct load *load, const struct server_process *server,
 			  const struct load_shape *shape, uint64_t duration_ns, struct load_result *result) {
-	if (load->draws == NULL) draw_keys(load);
+	if (load->draws == NULL && !shape->new_keys) draw_keys(load);
 	begin(load, result);
 	load->shape = shape;
 	run(load, server, duration_ns);

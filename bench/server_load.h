@@ -16,6 +16,7 @@ struct load_shape {
 	unsigned pipeline;  /* requests sent at once */
 	unsigned multiget;  /* keys in each get */
 	unsigned set_share; /* one request in so many is a set; 0: none */
+	bool new_keys;      /* none twice, in place of Zipf's law; only for sets */
 };
 
 struct load_options {
@@ -40,7 +41,7 @@ struct load_result {
 
 struct load;
 
-/* Keys are drawn by Zipf's law with exponent 0.99. A key's value has always the same size. */
+/* Keys are drawn by Zipf's law with exponent 0.99, unless the shape says otherwise. A key's value has always the same size. */
 struct load *load_create(const struct load_options *options);
 void load_destroy(struct load *load);
 

@@ -1,7 +1,8 @@
 /* servers.c: bench-servers: what a request costs snugd and what it costs memcached, in one run.
  *
  *     bench-servers [--snugd PATH] [--memcached PATH] [--workers N[,N]] [--keys N]
- *     [--connections N] [--milliseconds N] [--churn] [--shape N] [usual options]
+ *     [--connections N] [--milliseconds N] [--churn] [--shape N] [--evicting MIN-MAX] [--limit MIB]
+ *     [usual options]
  *
  * With several numbers of workers there is a pair of servers for each, and each figure is also
  * compared with the same server's under the first number.
@@ -11,6 +12,9 @@
  *
  * --shape N measures the Nth shape of load alone, for a profiler beside it. --milliseconds is how
  * long each turn lasts.
+ *
+ * --evicting MIN-MAX measures sets of new keys with values of so many bytes, in servers that are full:
+ * each takes the place of others. Those of up to 128 KiB go in pipelines, of 16 at most.
  *
  * All servers run all the time, filled with the same keys, and are loaded in turns: for each shape
  * of load snugd, memcached, snugd, memcached, ... The figure that does not depend on how busy the
@@ -33,7 +37,6 @@
 #include <unistd.h>
 
 #define ROUNDS_MAX 101u
-#define LIMIT_MIB "1024"
 #define PAIRS_MAX 8u
 
 struct settings {
@@ -44,6 +47,8 @@ struct settings {
 	struct load_options load;
 	uint32_t milliseconds; /* of a turn */
 	uint32_t shape;        /* the one to measure, from 1; 0: all */
+	uint32_t limit_mib;
+	struct load_shape evicting; /* pipeline 0: it is not asked for */
 	/* one more client fragments each server, and has snugd defragmented all the time */
 	bool churn;
 	bench_options common;
@@ -51,10 +56,10 @@ struct settings {
 };
 
 static const struct load_shape shapes[] = {
-	{"no pipelining", 1, 1, 10},
-	{"pipeline 16", 16, 1, 10},
-	{"multiget 24", 1, 24, 0},
-	{"sets, 16", 16, 1, 1},
+	{"no pipelining", 1, 1, 10, false},
+	{"pipeline 16", 16, 1, 10, false},
+	{"multiget 24", 1, 24, 0, false},
+	{"sets, 16", 16, 1, 1, false},
 };
 #define SHAPES (sizeof shapes / sizeof *shapes)
 
@@ -92,6 +97,30 @@ static bool take_workers(const char *word, const char *value, struct settings *s
 	return true;
 }
 
+#define PIPELINED_BYTES 131072u /* of sets that go at once */
+
+/* "100-2000", or one number. */
+static bool take_evicting(const char *word, const char *value, struct settings *settings) {
+	if (strcmp(word, "--evicting") != 0) return false;
+	char *rest = NULL;
+	uint32_t least = value == NULL ? 0 : (uint32_t)strtoul(value, &rest, 10), most = least;
+	if (rest != NULL && *rest == '-') most = (uint32_t)strtoul(rest + 1, &rest, 10);
+	if (rest == NULL || *rest != '\0' || least == 0 || most < least || most > VALUE_BYTES_MAX)
+		bench_fail("--evicting wants the bytes of values, as 100-2000, at most %u",
+				   VALUE_BYTES_MAX);
+	uint32_t fit = PIPELINED_BYTES / most;
+	settings->load.value_bytes_min = least;
+	settings->load.value_bytes_max = most;
+	settings->evicting = (struct load_shape){.name = "evicting sets",
+											 .pipeline = fit == 0   ? 1
+														 : fit < 16 ? fit
+																	: 16,
+											 .multiget = 1,
+											 .set_share = 1,
+											 .new_keys = true};
+	return true;
+}
+
 /* Takes its own options out of argv and leaves the rest for bench_options_parse. */
 static void parse(int argc, char **argv, struct settings *settings) {
 	int kept = 1;
@@ -99,7 +128,8 @@ static void parse(int argc, char **argv, struct settings *settings) {
 		const char *value = i + 1 < argc ? argv[i + 1] : NULL;
 		if (take_text(argv[i], "--snugd", value, &settings->snugd) ||
 			take_text(argv[i], "--memcached", value, &settings->memcached) ||
-			take_workers(argv[i], value, settings) ||
+			take_workers(argv[i], value, settings) || take_evicting(argv[i], value, settings) ||
+			take_number(argv[i], "--limit", value, &settings->limit_mib) ||
 			take_number(argv[i], "--milliseconds", value, &settings->milliseconds) ||
 			take_number(argv[i], "--keys", value, &settings->load.keys) ||
 			take_number(argv[i], "--connections", value, &settings->load.connections) ||
@@ -111,13 +141,18 @@ static void parse(int argc, char **argv, struct settings *settings) {
 			argv[kept++] = argv[i];
 	}
 	settings->common = bench_options_parse(kept, argv, 5);
+	if (settings->evicting.pipeline > 0) {
+		uint64_t item_bytes = settings->load.key_bytes +
+							  (settings->load.value_bytes_min + settings->load.value_bytes_max) / 2;
+		settings->load.keys = (uint32_t)(2 * (uint64_t)settings->limit_mib * MIB / item_bytes);
+	}
 	if (settings->load.connections > LOAD_CONNECTIONS_MAX)
 		bench_fail("at most %d connections", LOAD_CONNECTIONS_MAX);
 	if (settings->common.rounds > ROUNDS_MAX) bench_fail("at most %u rounds", ROUNDS_MAX);
 	settings->load.seed = settings->common.seed;
 	settings->duration_ns = settings->milliseconds * UINT64_C(1000000);
 	if (settings->common.quick) settings->duration_ns = 100000000u;
-	if (settings->common.quick)
+	if (settings->common.quick && settings->evicting.pipeline == 0)
 		settings->load.keys = settings->load.keys < 20000 ? settings->load.keys : 20000;
 }
 
@@ -255,25 +290,20 @@ static void compare(struct bench *bench, const struct load_shape *shape) {
 
 /* memcached may not run as root, and would rather not. */
 static struct server_process start_memcached(const struct settings *settings, const char *workers) {
-	const char *words[] = {settings->memcached,
-						   "-m",
-						   LIMIT_MIB,
-						   "-t",
-						   workers,
-						   "-U",
-						   "0",
-						   "-l",
-						   "127.0.0.1",
-						   geteuid() == 0 ? "-u" : NULL,
-						   "nobody",
-						   NULL};
+	char limit[16];
+	(void)snprintf(limit, sizeof limit, "%u", settings->limit_mib);
+	const char *words[] = {
+		settings->memcached,          "-m",     limit, "-t", workers, "-U", "0", "-l", "127.0.0.1",
+		geteuid() == 0 ? "-u" : NULL, "nobody", NULL};
 	return server_start(words);
 }
 
 static struct server_process start_snugd(const struct settings *settings, const char *workers) {
 	/* Builds of before know no such option. */
+	char limit[16];
+	(void)snprintf(limit, sizeof limit, "%u", settings->limit_mib);
 	const char *open_commands = settings->churn ? "--open-commands" : NULL;
-	const char *words[] = {settings->snugd, "-m", LIMIT_MIB, "-t", workers, open_commands, NULL};
+	const char *words[] = {settings->snugd, "-m", limit, "-t", workers, open_commands, NULL};
 	return server_start(words);
 }
 
@@ -303,12 +333,12 @@ static void end(struct bench *bench) {
 
 static void print_head(const struct settings *settings) {
 	printf(
-		"%u keys of %d bytes, values of %u, %u connections, seed %llu; CPU: of the server, s for "
-		"a million requests; ratio: to memcached's, / first: to the same server's with %s "
+		"%u keys of %d bytes, values of %u to %u, %u connections, seed %llu; CPU: of the server, s "
+		"for a million requests; ratio: to memcached's, / first: to the same server's with %s "
 		"worker(s)\n",
 		settings->load.keys, (int)settings->load.key_bytes, settings->load.value_bytes_min,
-		settings->load.connections, (unsigned long long)settings->common.seed,
-		settings->workers[0]);
+		settings->load.value_bytes_max, settings->load.connections,
+		(unsigned long long)settings->common.seed, settings->workers[0]);
 	printf("%-14s %-10s %7s %9s %8s %8s %12s %9s %9s %9s %8s\n", "shape", "server", "workers",
 		   "CPU", "ratio", "/ first", "requests/s", "p50 us", "p99", "p99.9", "misses");
 }
@@ -338,6 +368,7 @@ int main(int argc, char **argv) {
 											  .workers = {"1"},
 											  .pair_count = 1,
 											  .milliseconds = 2000,
+											  .limit_mib = 1024,
 											  .load = {1000000, 30, 230, 230, 50, 0}}};
 	struct server_churn churns[PAIRS_MAX * SIDES];
 	const struct settings *settings = &bench.settings;
@@ -345,7 +376,8 @@ int main(int argc, char **argv) {
 	begin(&bench);
 	if (!settings->common.json) print_head(settings);
 	if (settings->churn) start_churns(&bench, churns);
-	for (size_t i = 0; i < SHAPES; i++)
+	if (settings->evicting.pipeline > 0) compare(&bench, &settings->evicting);
+	for (size_t i = 0; i < SHAPES && settings->evicting.pipeline == 0; i++)
 		if (settings->shape == 0 || settings->shape == i + 1) compare(&bench, &shapes[i]);
 	if (settings->churn) stop_churns(&bench, churns);
 	end(&bench);

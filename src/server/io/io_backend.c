@@ -52,9 +52,12 @@ size_t io_room(struct io *io, struct io_stream *stream, struct iovec *pieces) {
 	return count;
 }
 
-struct io_receipt io_receive(struct io *io, const struct io_stream *stream, struct iovec *pieces,
+struct io_receipt io_receive(struct io *io, struct io_stream *stream, struct iovec *pieces,
 							 size_t count, char *buffer, size_t buffer_bytes) {
 	size_t room_bytes = 0;
+	/* a layer above has buffers of its own behind its room, and knows no heads */
+	if (count > 0 && (stream->state & IO_SECURED) == 0) stream->state |= IO_AFTER_ROOM;
+	buffer_bytes = io_buffer_share(stream, buffer_bytes);
 	for (size_t i = 0; i < count; i++) room_bytes += pieces[i].iov_len;
 	SNUG_ASSERT(count < IO_PIECES_MAX && room_bytes <= io->room_bytes);
 	pieces[count] = (struct iovec){buffer, buffer_bytes};
@@ -64,6 +67,7 @@ struct io_receipt io_receive(struct io *io, const struct io_stream *stream, stru
 											  ? recv(stream->fd, buffer, buffer_bytes, MSG_DONTWAIT)
 											  : recvmsg(stream->fd, &message, MSG_DONTWAIT)};
 	if (receipt.bytes <= 0) return receipt;
+	if (count == 0 && (stream->state & IO_HAS_ROOM) == 0) stream->state &= (uint16_t)~IO_AFTER_ROOM;
 	receipt.placed_bytes = smaller((size_t)receipt.bytes, room_bytes);
 	receipt.buffered_bytes = (size_t)receipt.bytes - receipt.placed_bytes;
 	receipt.is_short = (size_t)receipt.bytes < room_bytes + buffer_bytes;

@@ -63,6 +63,18 @@ static inline void io_allow_room(struct io *io) {
 	io->room_bytes = IO_ROOM_BYTES;
 }
 
+/* A value went to the user's room, so what comes next is likely the head of another one. No more than a
+ * head is then received into the way's buffer: what lies behind it in the kernel goes to its room, too,
+ * and is copied once. It costs a short receive where something else comes. Of the io's bits of a state. */
+#define IO_AFTER_ROOM ((uint16_t)0x0800)
+#define IO_HEAD_BYTES ((size_t)2048)
+
+/* How much of the way's buffer the next receive fills. */
+static inline size_t io_buffer_share(const struct io_stream *stream, size_t buffer_bytes) {
+	bool is_head = (stream->state & IO_AFTER_ROOM) != 0 && buffer_bytes > IO_HEAD_BYTES;
+	return is_head ? IO_HEAD_BYTES : buffer_bytes;
+}
+
 /* Pieces, at most IO_PIECES_MAX - 1: one more is the way's own buffer. 0: there is no room. */
 size_t io_room(struct io *io, struct io_stream *stream, struct iovec *pieces);
 
@@ -74,8 +86,8 @@ struct io_receipt {
 };
 
 /* What is there, into the pieces of io_room, of which the array takes one more, and what follows them
- * into the buffer. Waits for nothing. Tells nobody. */
-struct io_receipt io_receive(struct io *io, const struct io_stream *stream, struct iovec *pieces,
+ * into the buffer, as much as io_buffer_share says. Waits for nothing. Tells nobody. */
+struct io_receipt io_receive(struct io *io, struct io_stream *stream, struct iovec *pieces,
 							 size_t count, char *buffer, size_t buffer_bytes);
 
 /* The message of what is left: `room` takes the pieces, of which the first may be cut. */

@@ -23,7 +23,7 @@
  *
  * Cost    A system call for each receive and each send, and one or two a poll. One buffer of 64 KiB
  *         for all connections: bytes are taken before the next receive. What goes to the user's room
- *         is copied once, by the kernel.
+ *         is copied once, by the kernel; behind it no more than a head is received (IO_AFTER_ROOM).
  * Tried   Asking for writable always: a unix socket woke us after each read of its peer, 3.8 us in
  *         place of 3.0 for an exchange on one connection. */
 #include "base/assert.h"

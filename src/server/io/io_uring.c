@@ -38,7 +38,8 @@
  *
  * ROOM. Where the user has room for what comes next, the rest of a large value, it is received by a call
  * of its own, at once, and behind it what follows, into a buffer of ours: the kernel copies the value to
- * where it will lie, and nobody copies it again. Such a stream is received from a buffer at a time.
+ * where it will lie, and nobody copies it again. Such a stream is received from a buffer at a time, and
+ * behind a value no more than a head of the next (IO_AFTER_ROOM).
  *
  * HOLDING. io_hold keeps the buffers that come from then on, so that the kernel runs out of them
  * and stops by itself. A receive that ends of that waits on a list, and is armed with the release.
@@ -96,7 +97,8 @@ static void arm_receive(struct uring_io *self, struct io_stream *stream) {
 		STREAM_RECEIVING | STREAM_PAUSED | STREAM_ENDED | STREAM_BROKEN | STREAM_CLOSED;
 	if (stream->state & never) return;
 	struct io_uring_sqe *sqe = next_sqe(self);
-	uring_prepare_receive(sqe, stream->fd, (stream->state & STREAM_CROWDS) != 0);
+	size_t once_bytes = io_buffer_share(stream, self->buffer_bytes);
+	uring_prepare_receive(sqe, stream->fd, (stream->state & STREAM_CROWDS) != 0 ? once_bytes : 0);
 	io_uring_sqe_set_data64(sqe, data_of(stream, WHAT_RECEIVE));
 	stream->state |= STREAM_RECEIVING;
 	stream->pending++;
@@ -311,7 +313,7 @@ static bool receives_again(int error) {
 static void note_crowding(const struct uring_io *self, struct io_stream *stream, int result) {
 	if (LIKELY((stream->state & STREAM_CROWDS) == 0) || stream->state & STREAM_PAUSED || result < 0)
 		return;
-	if ((size_t)result < self->buffer_bytes)
+	if ((size_t)result < io_buffer_share(stream, self->buffer_bytes))
 		stream->state -= STREAM_CROWDS_ONE;
 	else
 		stream->state |= STREAM_CROWDS;
@@ -387,7 +389,10 @@ static void received(struct uring_io *self, struct io_stream *stream,
 		return;
 	}
 	/* its callbacks may close the stream, and may begin to hold */
-	if (UNLIKELY(stream->state & IO_HAS_ROOM)) use_room(self, stream);
+	if (UNLIKELY(stream->state & IO_HAS_ROOM))
+		use_room(self, stream);
+	else if (cqe->res > 0)
+		stream->state &= (uint16_t)~IO_AFTER_ROOM;
 	arm_receive(self, stream);
 }
 

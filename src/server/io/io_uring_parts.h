@@ -105,7 +105,7 @@ struct io_stream *uring_starved(struct uring_io *self);
 #define LOOKS_MAX 64u
 uint32_t uring_look(struct uring_io *self, struct io_stream *anew[LOOKS_MAX]);
 
-/* A receive into a picked buffer, or into one after the other. */
-void uring_prepare_receive(struct io_uring_sqe *sqe, int fd, bool once);
+/* A receive of at most `once_bytes` into a picked buffer; 0: into one buffer after the other. */
+void uring_prepare_receive(struct io_uring_sqe *sqe, int fd, size_t once_bytes);
 
 #endif

@@ -91,9 +91,9 @@ static snug_error make_buffers(struct uring_io *self) {
 
 /* ------------------------------------------------------------------ trial ------------------ */
 
-void uring_prepare_receive(struct io_uring_sqe *sqe, int fd, bool once) {
-	if (once)
-		io_uring_prep_recv(sqe, fd, NULL, 0, 0);
+void uring_prepare_receive(struct io_uring_sqe *sqe, int fd, size_t once_bytes) {
+	if (once_bytes > 0)
+		io_uring_prep_recv(sqe, fd, NULL, once_bytes, 0);
 	else
 		io_uring_prep_recv_multishot(sqe, fd, NULL, 0, 0);
 	sqe->flags |= IOSQE_BUFFER_SELECT;
@@ -121,7 +121,7 @@ static bool try_out(struct uring_io *self) {
 	if (sqe == NULL ||
 		socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0)
 		return false;
-	uring_prepare_receive(sqe, pair[0], false);
+	uring_prepare_receive(sqe, pair[0], 0);
 	bool works = send(pair[1], "!", 1, MSG_NOSIGNAL) == 1 && brings(self, 1, true);
 	close(pair[1]);
 	works = works && brings(self, 0, false);

@@ -1,6 +1,6 @@
 /* test_io_room.c: bytes that have a place where they will lie (io_offer_room): over both ways the io
  * puts them there itself, in their order, and what follows them comes as ever; as many in a turn as
- * lie in its own buffers otherwise; pauses, holds, ends and closes mean what they do without. */
+ * lie in its own buffers otherwise, and behind them no more than a head; pauses, holds, ends and closes mean what they do without. */
 #include "os/threads.h"
 #include "server/io/io_backend.h"
 #include "unit/server/io_world.h"
@@ -162,6 +162,23 @@ static void while_held_nothing_is_put_there(void **state) {
 	close(client);
 }
 
+/* So that the value behind the head finds its room. What has none comes as ever, then. */
+static void behind_it_comes_no_more_than_a_head(void **state) {
+	struct world *world = world_of(state);
+	struct link *link;
+	int client = client_begun(world, &link);
+	client_write(world, client, sent + BEGUN_BYTES, sizeof value - BEGUN_BYTES);
+	UNTIL(world, link->room_used == sizeof value);
+	drive_for(world, 5000000);
+	assert_int_equal(link->got_bytes, 0);
+	assert_int_equal(send(client, sent, BEGUN_BYTES, MSG_NOSIGNAL), BEGUN_BYTES);
+	UNTIL(world, link->got_bytes > 0);
+	assert_int_equal(link->got_bytes, IO_HEAD_BYTES);
+	UNTIL(world, link->got_bytes == BEGUN_BYTES);
+	assert_memory_equal(link->got, sent, BEGUN_BYTES);
+	close(client);
+}
+
 #define TURN_RECEIVES_MIN 65536u /* of who is not received from a buffer at a time */
 
 /* What was to lie there has come with its head: who then sends much gets as many buffers in a turn as
@@ -195,6 +212,7 @@ int main(void) {
 		FOR_BOTH(a_close_when_it_was_put_there),
 		FOR_BOTH(a_pause_when_it_was_put_there),
 		FOR_BOTH(while_held_nothing_is_put_there),
+		FOR_BOTH(behind_it_comes_no_more_than_a_head),
 		FOR_LITTLE_MEMORY(what_has_room_is_put_there),
 		/* epoll receives into one buffer in any case */
 		{"room_that_is_full_by_then_slows_nobody (io_uring)",
