@@ -6,15 +6,14 @@
 
 _Static_assert(sizeof(struct hint) * HINT_LINE == 64, "a line of the board is one of the cache");
 
-#define HALF (HINTS / HINT_HALVES) /* places */
-
-/* The first place of any line of that half: Marsaglia's xorshift. */
-static inline uint32_t draw_line(struct hint_lots *lots, uint32_t half) {
+/* The first place of any line of that part: Marsaglia's xorshift. */
+static inline uint32_t draw_line(struct hint_lots *lots, uint32_t part) {
+	uint32_t lines = (part == 0 ? HINTS_SAMPLED : HINTS - HINTS_SAMPLED) / HINT_LINE;
 	SNUG_ASSERT(lots->state != 0);
 	lots->state ^= lots->state << 13;
 	lots->state ^= lots->state >> 7;
 	lots->state ^= lots->state << 17;
-	return half * HALF + (uint32_t)(lots->state >> 20) % (HALF / HINT_LINE) * HINT_LINE;
+	return hint_part_begin(part) + (uint32_t)(lots->state >> 20) % lines * HINT_LINE;
 }
 
 /* From `at` to the end of its line. */
@@ -31,10 +30,10 @@ static struct hint *claim_on_line(struct hints *hints, uint32_t at) {
 }
 
 /* Where the last one was found, then on any line; what must be told, on all of them. */
-static struct hint *claim(struct hints *hints, struct hint_lots *lots, uint32_t at, uint32_t half) {
+static struct hint *claim(struct hints *hints, struct hint_lots *lots, uint32_t at, uint32_t part) {
 	struct hint *hint = claim_on_line(hints, at);
-	if (hint == NULL) hint = claim_on_line(hints, draw_line(lots, half));
-	for (uint32_t line = HALF; hint == NULL && half > 0 && line < HINTS; line += HINT_LINE)
+	if (hint == NULL) hint = claim_on_line(hints, draw_line(lots, part));
+	for (uint32_t line = HINTS_SAMPLED; hint == NULL && part > 0 && line < HINTS; line += HINT_LINE)
 		hint = claim_on_line(hints, line);
 	return hint;
 }
@@ -43,14 +42,14 @@ static struct hint *claim(struct hints *hints, struct hint_lots *lots, uint32_t 
 
 struct hint *hint_claim(snug_shard *shard, uint32_t worker, struct hint_lots *lots, bool must) {
 	struct hints *hints = &shard->hints;
-	uint32_t half = must ? 1 : 0;
-	uint8_t *at = &lots->at[half][worker];
+	uint32_t part = must ? 1 : 0;
+	uint8_t *at = &lots->at[part][worker];
 	struct hint *hint = NULL;
-	SNUG_ASSERT(*at / HALF == half);
+	SNUG_ASSERT((*at < HINTS_SAMPLED) == (part == 0));
 	if (must || lots->rests[worker] == 0) {
-		hint = claim(hints, lots, *at, half);
+		hint = claim(hints, lots, *at, part);
 		uint32_t next = hint == NULL ? 0 : (uint32_t)(hint - hints->board) + 1;
-		*at = (uint8_t)(next % HINT_LINE != 0 ? next : draw_line(lots, half));
+		*at = (uint8_t)(next % HINT_LINE != 0 ? next : draw_line(lots, part));
 		if (hint == NULL && !must) lots->rests[worker] = RESTS;
 	} else {
 		lots->rests[worker]--;
@@ -61,8 +60,8 @@ struct hint *hint_claim(snug_shard *shard, uint32_t worker, struct hint_lots *lo
 
 void hint_post(snug_shard *shard, struct hint *hint, uint32_t worker, struct hint_lots *lots,
 			   const struct hint_use *use) {
-	_Atomic uint32_t *posted = &shard->hints.posted;
-	uint32_t line = UINT32_C(1) << (uint32_t)(hint - shard->hints.board) / HINT_LINE;
+	_Atomic uint64_t *posted = &shard->hints.posted;
+	uint64_t line = UINT64_C(1) << (uint32_t)(hint - shard->hints.board) / HINT_LINE;
 	uint32_t weight = lots->skipped[worker] + 1u;
 	SNUG_ASSERT(hint >= shard->hints.board && hint < shard->hints.board + HINTS);
 	SNUG_ASSERT(weight < HINT_FIRST);
@@ -135,21 +134,21 @@ static bool take_off(struct hint *hint, bool only_first, struct use *use, bool *
 
 /* Takes what stands on these lines, and asks for the buckets. Tells how many; `*left` are the lines
  * on which something waits. */
-static uint32_t take_lines(snug_shard *shard, uint32_t posted, struct use *use, uint32_t *left) {
+static uint32_t take_lines(snug_shard *shard, uint64_t posted, struct use *use, uint64_t *left) {
 	struct hints *hints = &shard->hints;
 	uint32_t count = 0, first = hints->next;
-	SNUG_ASSERT(posted >> HINT_LINES == 0 && first < HINT_LINES);
+	SNUG_ASSERT(first < HINT_LINES);
 	/* bit 0 is the line that he begins with */
-	uint32_t lines = (posted >> first | posted << (HINT_LINES - first)) & (HINT_ALL_LINES);
+	uint64_t lines = posted >> first | posted << (HINT_LINES - first) % HINT_LINES;
 	for (; lines != 0; lines &= lines - 1) {
-		uint32_t line = (first + (uint32_t)__builtin_ctz(lines)) % HINT_LINES;
+		uint32_t line = (first + (uint32_t)__builtin_ctzll(lines)) % HINT_LINES;
 		bool waits = false;
 		for (uint32_t at = line * HINT_LINE; at < (line + 1) * HINT_LINE; at++) {
 			if (!take_off(&hints->board[at], count >= TAKEN_AT_ONCE, &use[count], &waits)) continue;
 			index_prefetch(&shard->index, use[count].hash);
 			if (++count == TAKEN_AT_ONCE) hints->next = line;
 		}
-		if (waits) *left |= UINT32_C(1) << line;
+		if (waits) *left |= UINT64_C(1) << line;
 	}
 	return count;
 }
@@ -167,11 +166,11 @@ static void prefetch_first(const snug_shard *shard, uint64_t hash) {
 void shard_take_hints(snug_shard *shard) {
 	struct hints *hints = &shard->hints;
 	struct use use[HINTS];
-	uint32_t left = 0;
+	uint64_t left = 0;
 	SNUG_ASSERT(shard->watched == 0); /* nothing of the shard's is under way */
 	if (LIKELY(atomic_load_explicit(&hints->posted, memory_order_relaxed) == 0)) return;
 	/* Before the looks: what is posted behind one of them says so again. */
-	uint32_t posted = atomic_exchange_explicit(&hints->posted, 0, memory_order_seq_cst);
+	uint64_t posted = atomic_exchange_explicit(&hints->posted, 0, memory_order_seq_cst);
 	uint32_t count = take_lines(shard, posted, use, &left);
 	if (left != 0) atomic_fetch_or_explicit(&hints->posted, left, memory_order_relaxed);
 	for (uint32_t i = 0; i < count; i++)

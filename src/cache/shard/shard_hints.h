@@ -22,9 +22,10 @@
  *
  * NOTHING IS LOST that was posted: a place is claimed before it is written. First fetches must be
  * known exactly: all that are posted are taken each time, so whoever asks the owner for something
- * after he has posted one finds it done; where there is no place its reader asks the owner. Half of
- * the board is for them alone, or what else is read would leave them none. If the item was stored
- * anew in between, the new one is marked.
+ * after he has posted one finds it done; where there is no place its reader asks the owner. Most of
+ * the board is for them alone: what else is read would leave them none, and each that finds none is
+ * a message, and mostly to one who sleeps. If the item was stored anew in between, the new one is
+ * marked.
  *
  * WHO SLEEPS takes nothing. Beyond 16,384 uses that could not be told the next reader asks.
  *
@@ -39,11 +40,14 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#define HINTS 64u
-#define HINT_LINE 4u /* places to a cache line */
+#define HINTS 256u
+#define HINTS_SAMPLED 32u /* the first places, for what may be left out */
+#define HINT_LINE 4u      /* places to a cache line */
 #define HINT_LINES (HINTS / HINT_LINE)
-#define HINT_HALVES 2u /* of the lines: for what may be left out, and for what must be told */
-#define HINT_ALL_LINES ((UINT32_C(1) << HINT_LINES) - 1)
+#define HINT_PARTS 2u /* of the board: 0 for what may be left out, 1 for what must be told */
+
+_Static_assert(HINT_LINES == 64, "a bit of `posted` for each line, and all of them are used");
+_Static_assert(HINTS - 1 <= UINT8_MAX, "a place is a byte of struct hint_lots");
 
 #define HINT_CLAIMED UINT32_MAX /* a place that is being written */
 #define HINT_FIRST (UINT32_C(1) << 31)
@@ -63,7 +67,7 @@ struct hint_use {
 struct hints {
 	_Alignas(64) struct hint board[HINTS];
 	/* a bit for each line: something was, since the owner looked */
-	_Alignas(64) _Atomic uint32_t posted;
+	_Alignas(64) _Atomic uint64_t posted;
 	uint32_t next; /* the owner's: the line that he begins with */
 };
 
@@ -73,15 +77,19 @@ struct hint_lots {
 	/* by the shard's worker: uses that it could not tell of; where it looks first; how many uses it
 	 * does not look for, because the board was full a moment ago */
 	uint16_t skipped[SNUG_WORKERS_MAX];
-	uint8_t at[HINT_HALVES][SNUG_WORKERS_MAX];
+	uint8_t at[HINT_PARTS][SNUG_WORKERS_MAX];
 	uint8_t rests[SNUG_WORKERS_MAX];
 };
 
+static inline uint32_t hint_part_begin(uint32_t part) {
+	return part == 0 ? 0 : HINTS_SAMPLED;
+}
+
 static inline void hint_lots_init(struct hint_lots *lots, uint32_t reader) {
 	*lots = (struct hint_lots){.state = ((uint64_t)reader + 1) * UINT64_C(0x9E3779B97F4A7C15)};
-	for (uint32_t half = 0; half < HINT_HALVES; half++)
+	for (uint32_t part = 0; part < HINT_PARTS; part++)
 		for (uint32_t worker = 0; worker < SNUG_WORKERS_MAX; worker++)
-			lots->at[half][worker] = (uint8_t)(half * HINTS / HINT_HALVES);
+			lots->at[part][worker] = (uint8_t)hint_part_begin(part);
 }
 
 /* As many could not be told of that the owner must be asleep: whoever asks him wakes him. */
