@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -180,6 +181,16 @@ def test_clients_are_closed_by_id_address_and_idle_time():
         newer = server.text()
         newer.ask(b"mn\r\n", b"MN\r\n")
         assert server.one(newer)["id"] > first["id"], "an ID is used again"
+
+
+def test_a_client_of_a_unix_socket_is_told_by_its_process():
+    with tempfile.TemporaryDirectory(prefix="snug-clients-") as directory, Served("-s", os.path.join(directory, "s"), "--control", os.path.join(directory, "c")) as server:
+        others = [each["addr"] for each in server.clients()]
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(os.path.join(directory, "s"))
+            wait_until(lambda: f"unix:pid={os.getpid()}" in (each["addr"] for each in server.clients()))
+            assert f"unix:pid={os.getpid()}" not in others, others
+            assert server.clients(f"unix:pid={os.getpid()}")[0]["listen_addr"] == f"unix:{directory}/s"
 
 
 def test_what_is_no_choice_is_refused():

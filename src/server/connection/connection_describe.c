@@ -88,6 +88,22 @@ static int peer_address(int fd, struct sockaddr *address, socklen_t *length) {
 	return getpeername(fd, address, length);
 }
 
+/* A client of a unix socket has no address, as a rule: the process that connected tells him apart,
+ * unless it is in another namespace of processes. */
+static void put_client(struct text *out, int fd) {
+	struct sockaddr_un address;
+	struct ucred process;
+	socklen_t length = sizeof address, process_bytes = sizeof process;
+	bool is_nameless = peer_address(fd, (struct sockaddr *)&address, &length) == 0 &&
+					   address.sun_family == AF_UNIX &&
+					   length <= offsetof(struct sockaddr_un, sun_path);
+	if (is_nameless && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &process, &process_bytes) == 0 &&
+		process.pid > 0)
+		text_print(out, "unix:pid=%d", (int)process.pid);
+	else
+		put_address(out, fd, peer_address);
+}
+
 /* ------------------------------------------------------------------ states ----------------- */
 
 /* A whole line that was not carried out, and nothing to be sent before it: its value is to come. */
@@ -284,7 +300,7 @@ static void select_one(struct connection *connection, struct clients *clients) {
 	bool needs_address = clients->by == CLIENTS_ADDRESS || !clients->closes;
 	if (connection->is_closing || was_told(connection, clients)) return;
 	clients->address.length = 0;
-	if (needs_address) put_address(&clients->address, connection->stream.fd, peer_address);
+	if (needs_address) put_client(&clients->address, connection->stream.fd);
 	if (clients->address.failed) clients->text.failed = true;
 	if (clients->address.failed || !is_meant(connection, clients)) return;
 	if (clients->closes)
@@ -321,7 +337,7 @@ static void note_slow(const struct connection *connection, const struct operatio
 		slow_note(&worker->slow, slow_minute(worker->clock_s), took_ns, operation);
 	command->wall_s = worker->wall_s;
 	command->client = connection_id(connection);
-	if (!connection->is_closing) put_address(&address, connection->stream.fd, peer_address);
+	if (!connection->is_closing) put_client(&address, connection->stream.fd);
 	if (connection->is_closing || address.failed) text_print(&address, "<closed>");
 	size_t bytes = address.length < SLOW_ADDRESS_ROOM ? address.length : SLOW_ADDRESS_ROOM - 1;
 	memcpy(command->address, address.bytes == NULL ? "" : address.bytes, bytes);
