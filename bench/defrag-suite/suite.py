@@ -104,7 +104,7 @@ def kept_or_played(each, scenario, options):
 def where():
     """On what it ran, as lines of Markdown."""
     cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
-    return [f"- {datetime.date.today()}, {cpu}, {os.cpu_count()} processors, Linux {platform.release()}"]
+    return [f"- {datetime.date.today()}, {cpu}, {os.cpu_count()} processors, Linux {platform.release()}; {target.code()}"]
 
 
 def given(options, names):

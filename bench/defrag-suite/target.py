@@ -128,6 +128,17 @@ REDIS_ACTIVE = ("CONFIG SET activedefrag yes", "CONFIG SET active-defrag-ignore-
                 "CONFIG SET active-defrag-cycle-min 25", "CONFIG SET active-defrag-cycle-max 75")
 
 
+def code():
+    """Which code ran, in words: the commit of the tree, and whether files differ from it."""
+    def git(*words):
+        return subprocess.run(["git", "-C", os.path.dirname(os.path.abspath(__file__)), *words], capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return f"code of commit {git('rev-parse', '--short', 'HEAD')}" + (", with changes" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "code of no known commit"
+
+
 def program(*path):
     """As a word of a command, whatever the folder is called."""
     return shlex.quote(os.path.join(*path).replace("{", "{{").replace("}", "}}"))

@@ -86,7 +86,7 @@ def write(options, bench, state, notes):
     done = {name: rows for name in names if (rows := state.rows(name)) is not None}
     command = " ".join(["bench/peers/peers.py", "--limit", str(options.limit), "--seed", str(options.seed), "--turns", str(options.turns), "--rounds", str(options.rounds),
                         "--draws", str(options.draws)] + ["--memcached PATH"] * len(options.memcached) + ["--redis PATH"] * len(options.redis))
-    where = [f"{datetime.date.today()}, {processor_name()}, {os.cpu_count()} processors, Linux {platform.release()}",
+    where = [f"{datetime.date.today()}, {processor_name()}, {os.cpu_count()} processors, Linux {platform.release()}; {target.code()}",
              "; ".join(f"{server.name}: {server.version()}" if server.kind == "redis" else server.version() for server in bench.servers),
              f"`{command}`; one worker each unless said otherwise"]
     where += [f"{server.name}: `{server.command().replace(target.program(server.program), os.path.basename(server.program), 1)}`" for server in bench.servers]
