@@ -154,7 +154,7 @@ _Static_assert(LEASE_PIECES <= IO_PIECES_MAX, "a send takes them");
 #define LEASE_PIECES_AT (RECORD_ROOM - LEASE_PIECES * (uint32_t)sizeof(struct iovec))
 #define LEASE_TAIL_AT (LEASE_PIECES_AT - ANSWER_TAIL_BYTES)
 _Static_assert(LEASE_PIECES_AT % _Alignof(struct iovec) == 0, "pieces are aligned");
-_Static_assert(ANSWER_BYTES_MAX <= LEASE_TAIL_AT, "there is room for any head before them");
+_Static_assert(ANSWER_BYTES_MAX + ANSWER_TAIL_BYTES <= LEASE_TAIL_AT, "any head fits before them");
 
 #define READ_BYTES_MAX 4096u /* of another's value: larger ones are leased */
 _Static_assert(READ_BYTES_MAX >= RECORD_ROOM, "what waits in a record was read as a whole");

@@ -104,10 +104,25 @@ bool output_append(struct connection *connection, const char *bytes, size_t leng
 	return true;
 }
 
+/* The tail of the leased value before goes in one piece with this head, if it is not being sent: a send
+ * of several values has a piece less for each. Tells its length. */
+static size_t take_tail(const struct connection *connection, char *head, size_t head_bytes) {
+	struct out *last = connection->last_out;
+	if (last == NULL || !last->is_lease) return 0;
+	struct record *before = lease_of(last);
+	if (before->sending_bytes > 0 || lease_left(before) == 0) return 0;
+	size_t tail_bytes = before->tail_bytes;
+	memmove(head + tail_bytes, head, head_bytes);
+	memcpy(head, before->bytes + LEASE_TAIL_AT, tail_bytes);
+	before->tail_bytes = 0;
+	return tail_bytes;
+}
+
 void output_append_lease(struct connection *connection, struct record *record, size_t head_bytes,
 						 struct answer_tail tail) {
 	SNUG_ASSERT(record->connection == connection && record->request.operation.lease.ref != 0);
 	SNUG_ASSERT(head_bytes <= ANSWER_BYTES_MAX && tail.length <= ANSWER_TAIL_BYTES);
+	head_bytes += take_tail(connection, record->bytes, head_bytes);
 	record_pass(record, RECORD_HELD, RECORD_OUTPUT);
 	record->text_bytes = (uint32_t)head_bytes;
 	record->tail_bytes = (uint8_t)tail.length;

@@ -15,7 +15,7 @@
 
 /* Room for any head: the echo of a key of 250 bytes, in base64 too, of all flags and opaque tokens,
  * numbers. */
-#define ANSWER_BYTES_MAX 2040u
+#define ANSWER_BYTES_MAX 2032u
 
 /* Writes the head, "\r\n" included, and tells its length, 0: there is none. `*has_value`:
  * item.value_bytes of value follow (for ARITHMETIC the digits of the number stand in the head
