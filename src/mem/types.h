@@ -182,6 +182,10 @@ struct page {
 	union {
 		uint64_t inside[INLINE_BITMAP_SLOTS / 64];
 		struct {
+			uint64_t only;         /* of a slab of one slot */
+			uint64_t object_bytes; /* of the object whose first fragment it holds; else 0 */
+		};
+		struct {
 			uint64_t *beside;     /* a cell */
 			uint64_t first_empty; /* of a host: the offset of an empty slot; 0: it has none */
 		};

@@ -32,7 +32,7 @@ static inline uint32_t cost_of(const snug_shard *shard, snug_ref ref) {
 	const struct snug_heap *heap = shard->heap;
 	if (shard->options.evict_for == SNUG_EVICT_FOR_BYTES) return 1;
 	uint64_t offset = ref & OFFSET_MASK;
-	if (UNLIKELY(!snug_ref_is_contiguous(ref))) return (uint32_t)chain_size(heap, offset);
+	if (UNLIKELY(!snug_ref_is_contiguous(ref))) return (uint32_t)chain_size_near(heap, offset);
 	return class_of_page(heap, page_of(&heap->arena, offset))->stride;
 }
 
@@ -63,12 +63,13 @@ static inline __attribute__((always_inline)) bool see(snug_shard *shard, uint64_
 	return true;
 }
 
-/* What a chain takes stands in its first trailer, a miss of the cache for each: where many items are
- * chains, those of a bucket are fetched together. */
+/* What a chain takes stands in its first trailer, a miss of the cache for each, unless that fills a
+ * page: where many items are chains, those of a bucket are fetched together. */
 static void fetch_sizes(const snug_shard *shard, const struct bucket *bucket) {
 	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) {
 		snug_ref ref = entry_ref(bucket->entry[slot]);
-		if (ref != 0 && !snug_ref_is_contiguous(ref))
+		if (ref != 0 && !snug_ref_is_contiguous(ref) &&
+			!chain_size_is_near(shard->heap, ref & OFFSET_MASK))
 			__builtin_prefetch(fragment_trailer_at(shard->heap, ref & OFFSET_MASK));
 	}
 }

@@ -98,6 +98,10 @@ static bool check_fragment(struct check *check, const struct size_class *class, 
 	struct fragment_trailer trailer =
 		fragment_trailer_read(heap, fragment_trailer_at(heap, offset));
 	counts->payload_bytes[class->pool] += trailer.length;
+	uint64_t known_bytes = heap->arena.pages[page_of(&heap->arena, offset)].free_bits.object_bytes;
+	if (class->slots == 1 && !check_equal(check, "F1", "object's size in its page's descriptor",
+										  trailer.object_size, known_bytes))
+		return false;
 	if (!check_that(check, "F1", "fragment is longer than its slot", offset,
 					trailer.length + heap->classes.fragment_trailer_bytes <= class->stride)) {
 		return false;

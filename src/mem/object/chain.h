@@ -50,4 +50,15 @@ static inline size_t chain_size(const snug_heap *heap, uint64_t head) {
 	return fragment_trailer_read(heap, fragment_trailer_at(heap, head)).object_size;
 }
 
+/* Where the descriptor knows the size; else it is in the head's trailer. */
+static inline bool chain_size_is_near(const snug_heap *heap, uint64_t head) {
+	return class_of_page(heap, page_of(&heap->arena, head))->slots == 1;
+}
+
+/* The same as chain_size, by the descriptor where it is there. */
+static inline size_t chain_size_near(const snug_heap *heap, uint64_t head) {
+	if (!chain_size_is_near(heap, head)) return chain_size(heap, head);
+	return heap->arena.pages[page_of(&heap->arena, head)].free_bits.object_bytes;
+}
+
 #endif

@@ -15,6 +15,9 @@
  * Both directions are stored, so that a fragment that moves can tell its neighbours without a walk
  * (law F1). The head needs no previous one, so the object's size stands there.
  *
+ * The object's size stands in the descriptor, too, where the head fills a page: who compares many
+ * objects (cache/shard/shard_evict.c) finds it there without a miss for each.
+ *
  * 16 bytes in both modes were tried first: objects of 1 to 2 KB, which are split more often than
  * not, then filled 0.4 % less of a heap. The handle's index stands in every fragment of handle
  * mode, so that all trailers of a heap are alike. */
@@ -84,6 +87,12 @@ static inline struct fragment_trailer fragment_trailer_read(const snug_heap *hea
 	return trailer;
 }
 
+static inline void fragment_note_size(const snug_heap *heap, page_number number,
+									  uint32_t object_size) {
+	struct page *page = &heap->arena.pages[number];
+	if (class_of_page(heap, number)->slots == 1) page->free_bits.object_bytes = object_size;
+}
+
 static inline void fragment_trailer_write(const snug_heap *heap, char *at,
 										  struct fragment_trailer trailer) {
 	uint64_t head = trailer.object_size != 0;
@@ -96,6 +105,8 @@ static inline void fragment_trailer_write(const snug_heap *heap, char *at,
 	memcpy(at + sizeof word, &half, sizeof half);
 	if (heap->slot_trailer_bytes > 0)
 		memcpy(at + FRAGMENT_TRAILER_BYTES, &trailer.owner, sizeof trailer.owner);
+	uint64_t offset = (uint64_t)(uintptr_t)at - heap->arena.bias;
+	fragment_note_size(heap, page_of(&heap->arena, offset), trailer.object_size);
 }
 
 #endif
