@@ -193,6 +193,24 @@ def test_a_client_of_a_unix_socket_is_told_by_its_process():
             assert server.clients(f"unix:pid={os.getpid()}")[0]["listen_addr"] == f"unix:{directory}/s"
 
 
+def test_a_client_of_a_unix_socket_passes_for_no_other_process():
+    """Whatever it has named its own socket: a path is told as one, and no path hides the process."""
+    with tempfile.TemporaryDirectory(prefix="snug-clients-") as directory, Served("-s", os.path.join(directory, "s"), "--control", os.path.join(directory, "c")) as server:
+        before = os.getcwd()
+        with socket.socket(socket.AF_UNIX) as bound, socket.socket(socket.AF_UNIX) as unbound:
+            os.chdir(directory)
+            try:
+                bound.bind("pid=1")
+            finally:
+                os.chdir(before)
+            unbound.bind("")  # the kernel gives it a name that is no path
+            bound.connect(os.path.join(directory, "s"))
+            wait_until(lambda: "unix:pid?1" in (each["addr"] for each in server.clients()))
+            unbound.connect(os.path.join(directory, "s"))
+            wait_until(lambda: f"unix:pid={os.getpid()}" in (each["addr"] for each in server.clients()))
+            assert "unix:pid=1" not in (each["addr"] for each in server.clients())
+
+
 def test_what_is_no_choice_is_refused():
     with Served("--open-commands") as server:
         client = server.text()

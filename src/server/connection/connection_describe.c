@@ -8,8 +8,8 @@
  *     STAT 14:secs_since_last_cmd 1
  *
  * Addresses are asked of the kernel when they are told, so that a connection keeps none. A peer
- * chooses the path of its own unix socket: what of it could end a line, or is no plain text, is a
- * question mark. */
+ * chooses the path of its own unix socket: what of it could end a line, is no plain text, or would
+ * pass for a process, is a question mark. */
 #include "os/threads.h"
 #include "server/auth/auth.h"
 #include "server/connection/connection.h"
@@ -31,6 +31,9 @@ union address {
 	struct sockaddr_un un;
 };
 
+#define PROCESS_PREFIX "pid="
+#define PROCESS_PREFIX_BYTES (sizeof PROCESS_PREFIX - 1)
+
 static void print_path(struct text *out, const struct sockaddr_un *address, socklen_t length) {
 	char path[sizeof address->sun_path + 1];
 	size_t begin = offsetof(struct sockaddr_un, sun_path), bytes = 0;
@@ -39,6 +42,8 @@ static void print_path(struct text *out, const struct sockaddr_un *address, sock
 		path[bytes] = c > ' ' && c < 127 ? c : '?';
 	}
 	path[bytes] = '\0';
+	if (bytes >= PROCESS_PREFIX_BYTES && memcmp(path, PROCESS_PREFIX, PROCESS_PREFIX_BYTES) == 0)
+		path[PROCESS_PREFIX_BYTES - 1] = '?'; /* put_client */
 	/* Who has connected has none, as a rule: memcached's words for it. */
 	text_print(out, "unix:%s", bytes > 0 ? path : "<AF 1>");
 }
@@ -88,18 +93,19 @@ static int peer_address(int fd, struct sockaddr *address, socklen_t *length) {
 	return getpeername(fd, address, length);
 }
 
-/* A client of a unix socket has no address, as a rule: the process that connected tells him apart,
- * unless it is in another namespace of processes. */
+/* A client of a unix socket has no path, as a rule: the process that connected tells him apart,
+ * unless it is in another namespace of processes. A name that is no path is not told. */
 static void put_client(struct text *out, int fd) {
 	struct sockaddr_un address;
 	struct ucred process;
 	socklen_t length = sizeof address, process_bytes = sizeof process;
-	bool is_nameless = peer_address(fd, (struct sockaddr *)&address, &length) == 0 &&
-					   address.sun_family == AF_UNIX &&
-					   length <= offsetof(struct sockaddr_un, sun_path);
-	if (is_nameless && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &process, &process_bytes) == 0 &&
+	bool has_no_path =
+		peer_address(fd, (struct sockaddr *)&address, &length) == 0 &&
+		address.sun_family == AF_UNIX &&
+		(length <= offsetof(struct sockaddr_un, sun_path) || address.sun_path[0] == '\0');
+	if (has_no_path && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &process, &process_bytes) == 0 &&
 		process.pid > 0)
-		text_print(out, "unix:pid=%d", (int)process.pid);
+		text_print(out, "unix:" PROCESS_PREFIX "%d", (int)process.pid);
 	else
 		put_address(out, fd, peer_address);
 }

@@ -44,13 +44,15 @@ typedef bool may_change(const struct change *change, struct text *why);
 
 static bool may_limit(const struct change *change, struct text *why) {
 	uint64_t wanted_bytes = change->wanted->memory_bytes;
-	if (wanted_bytes > change->running->memory_max_bytes)
+	bool is_too_much = wanted_bytes > change->running->memory_max_bytes,
+		 is_too_little = wanted_bytes < change->least_memory_bytes;
+	if (is_too_much)
 		text_print(why, "more than memory-max, which is %llu bytes",
 				   (unsigned long long)change->running->memory_max_bytes);
-	else if (wanted_bytes < change->least_memory_bytes)
+	else if (is_too_little)
 		text_print(why, "less than the %llu bytes that its workers need",
 				   (unsigned long long)change->least_memory_bytes);
-	return why->length == 0;
+	return !is_too_much && !is_too_little;
 }
 
 static bool may_connect(const struct change *change, struct text *why) {

@@ -1,6 +1,7 @@
 /* test_io_room.c: bytes that have a place where they will lie (io_offer_room): over both ways the io
  * puts them there itself, in their order, and what follows them comes as ever; as many in a turn as
- * lie in its own buffers otherwise, and behind them no more than a head; pauses, holds, ends and closes mean what they do without. */
+ * lie in its own buffers otherwise, and behind them no more than a head; pauses, holds, ends and
+ * closes mean what they do without. */
 #include "os/threads.h"
 #include "server/io/io_backend.h"
 #include "unit/server/io_world.h"
