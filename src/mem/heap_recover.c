@@ -208,7 +208,7 @@ static snug_error take_chain(struct heap_recovery *recovery, uint64_t head, size
 			trailer.previous = previous;
 			fragment_trailer_write(heap, trailer_at(heap, &slot, offset), trailer);
 		}
-		fragment_note_size(heap, slot.page, trailer.object_size);
+		if (offset == head) fragment_note_size(heap, slot.page, trailer.object_size);
 		previous = offset;
 		taken++;
 	}

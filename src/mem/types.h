@@ -183,7 +183,7 @@ struct page {
 		uint64_t inside[INLINE_BITMAP_SLOTS / 64];
 		struct {
 			uint64_t only;         /* of a slab of one slot */
-			uint64_t object_bytes; /* of the object whose first fragment it holds; else 0 */
+			uint64_t object_bytes; /* where it holds a head: the object's */
 		};
 		struct {
 			uint64_t *beside;     /* a cell */

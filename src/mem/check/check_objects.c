@@ -98,10 +98,6 @@ static bool check_fragment(struct check *check, const struct size_class *class, 
 	struct fragment_trailer trailer =
 		fragment_trailer_read(heap, fragment_trailer_at(heap, offset));
 	counts->payload_bytes[class->pool] += trailer.length;
-	uint64_t known_bytes = heap->arena.pages[page_of(&heap->arena, offset)].free_bits.object_bytes;
-	if (class->slots == 1 && !check_equal(check, "F1", "object's size in its page's descriptor",
-										  trailer.object_size, known_bytes))
-		return false;
 	if (!check_that(check, "F1", "fragment is longer than its slot", offset,
 					trailer.length + heap->classes.fragment_trailer_bytes <= class->stride)) {
 		return false;
@@ -116,6 +112,10 @@ static bool check_fragment(struct check *check, const struct size_class *class, 
 		return check_equal(check, "F1", "next of the fragment before", next, offset);
 	}
 	counts->heads++;
+	uint64_t known_bytes = heap->arena.pages[page_of(&heap->arena, offset)].free_bits.object_bytes;
+	if (class->slots == 1 && !check_equal(check, "F1", "object's size in its page's descriptor",
+										  trailer.object_size, known_bytes))
+		return false;
 	if (heap->slot_trailer_bytes > 0 && !check_entry(check, trailer.owner, offset | REF_CHAINED))
 		return false;
 	return check_chain(check, offset, trailer.object_size);

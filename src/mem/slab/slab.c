@@ -91,7 +91,6 @@ static void cut(snug_heap *heap, const struct size_class *class, page_number num
 	uint64_t *bits = free_bits_of(page, class);
 	for (uint32_t word = 0; word < bitmap_words(class); word++) bits[word] = UINT64_MAX;
 	if (class->slots % 64 != 0) bits[class->slots / 64] = ((uint64_t)1 << (class->slots % 64)) - 1;
-	if (class->slots == 1) page->free_bits.object_bytes = 0;
 	if (class->slots == 1) arena_count_whole(&heap->arena, number, 1);
 }
 

@@ -87,6 +87,7 @@ static inline struct fragment_trailer fragment_trailer_read(const snug_heap *hea
 	return trailer;
 }
 
+/* Of a head. */
 static inline void fragment_note_size(const snug_heap *heap, page_number number,
 									  uint32_t object_size) {
 	struct page *page = &heap->arena.pages[number];
@@ -105,6 +106,7 @@ static inline void fragment_trailer_write(const snug_heap *heap, char *at,
 	memcpy(at + sizeof word, &half, sizeof half);
 	if (heap->slot_trailer_bytes > 0)
 		memcpy(at + FRAGMENT_TRAILER_BYTES, &trailer.owner, sizeof trailer.owner);
+	if (!head) return;
 	uint64_t offset = (uint64_t)(uintptr_t)at - heap->arena.bias;
 	fragment_note_size(heap, page_of(&heap->arena, offset), trailer.object_size);
 }
