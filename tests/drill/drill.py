@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from cases import run_tests
 from preload import preloaded
+from stopped import threads_of
 from waits import HANG_S
 from server_process import Server, free_port
 
@@ -253,9 +254,7 @@ def test_one_worker_stalled():
             connection.request("GET", "/healthz")
             return connection.getresponse().status
 
-        names = {}
-        for task in os.listdir(f"/proc/{server.process.pid}/task"):
-            names[open(f"/proc/{server.process.pid}/task/{task}/comm").read().strip()] = int(task)
+        names = threads_of(server.process.pid)
         with Client(server, 3) as probe:
             keys = [b"key:%d" % i for i in range(40)]
             for key in keys:

@@ -20,10 +20,19 @@ def ptrace(request, thread):
     raise OSError(error, "ptrace")
 
 
+def threads_of(pid):
+    """{name: number}. One that ends meanwhile, as HTTP's do with their connections, is not among them."""
+    threads = {}
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            with open(f"/proc/{pid}/task/{task}/comm") as name:
+                threads[name.read().strip()] = int(task)
+    return threads
+
+
 @contextlib.contextmanager
 def stopped(pid, *names):
-    tasks = f"/proc/{pid}/task"
-    threads = {open(f"{tasks}/{task}/comm").read().strip(): int(task) for task in os.listdir(tasks)}
+    threads = threads_of(pid)
     held = [threads[name] for name in names]
     for thread in held:
         ptrace(SEIZE, thread)
