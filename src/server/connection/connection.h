@@ -130,7 +130,7 @@ struct record {
 	bool is_ready;                       /* can be said */
 	bool is_mute;                        /* nothing is said */
 	uint8_t tail_bytes;                  /* OUTPUT: what is to go behind the value */
-	uint32_t text_bytes;                 /* OUTPUT: the value's head, of which nothing has gone */
+	uint32_t text_bytes;                 /* TEXT: of it; OUTPUT: of a head that has not gone */
 	uint32_t list_bytes;                 /* SAYS_TEXT: so many of the first ones are of `list` */
 	_Alignas(64) struct request request; /* its lines go to the owner and back */
 	uint32_t lease_offset; /* OUTPUT: what of the value has been sent; SINK: what has been filled */
